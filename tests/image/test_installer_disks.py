@@ -122,7 +122,9 @@ def test_the_data_of_an_edge_is_where_the_partitions_leave_it(installer):
 
 def test_data_without_its_table_wants_the_word_of_who_stands_there(installer):
     one = disk(installer, traces=(installer.traces.EDGE,))
-    assert "HAS THE DATA OF AN EDGE" in str(one)
+    assert str(one).endswith("HAS THE DATA OF AN EDGE, which its table does not tell")
+    told = disk(installer, "sdb", "edge-data", traces=one.traces)
+    assert str(told).endswith("HAS THE DATA OF AN EDGE"), "as each box has it"
     person = Person("1", "", "1", "erase")
     assert installer.main.asked(person, [one], STICK) == one
     assert not person.answers

@@ -45,8 +45,12 @@ class Disk:
 
         What it moved to is called edge-data-new-… until the next start (libexec/data-partition).
         """
-        is_told = any(label.startswith("edge-data") for label in self.labels)
-        return is_told or traces.EDGE in self.traces
+        return self._tells_data or traces.EDGE in self.traces
+
+    @property
+    def _tells_data(self) -> bool:
+        """Its table tells of it."""
+        return any(label.startswith("edge-data") for label in self.labels)
 
     @property
     def holds(self) -> tuple[str, ...]:
@@ -78,7 +82,7 @@ class Disk:
     def __str__(self) -> str:
         if self.has_data:
             holds = "HAS THE DATA OF AN EDGE"
-            holds += ", which its table does not tell" if traces.EDGE in self.traces else ""
+            holds += "" if self._tells_data else ", which its table does not tell"
         elif self.holds:
             holds = f"not empty: {', '.join(self.holds)}"
         else:
