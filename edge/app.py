@@ -68,7 +68,7 @@ from edge.machine.places import Places
 from edge.machine.power import IntakeStop
 from edge.opening import Cache, lock_folder, make_folder
 from edge.pixels.workers import PixelWorkers
-from edge.provision.taking import read_provisioned
+from edge.provision.journal import read_provisioned
 from edge.screening import screen_acts
 from edge.serving import Calling, HttpMeans, last_lines, start_http
 from edge.store.memory import keep_freed_memory

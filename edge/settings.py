@@ -219,7 +219,8 @@ class Settings:
         if type(value) is not kind:
             raise self.error(keys, f"must be {_SHOULD_BE.get(kind, 'text')}")
         if kind in (int, float) and not 0 <= value < _MOST:  # "nan" isn't, either
-            raise self.error(keys, "must not be negative" if value < 0 else "is too large")
+            wrong = "is too large" if value > 0 else "is no number"
+            raise self.error(keys, "must not be negative" if value < 0 else wrong)
         return value
 
     def _mapping(self, kind: Any, value: object, keys: _Keys) -> Mapping[str, Any]:

@@ -183,7 +183,19 @@ class Folder:
             SealBroken: It is no regular file.
             OSError: It can't be opened.
         """
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+        return self._opened(name, os.O_RDONLY)
+
+    def change(self, name: str) -> int:
+        """A descriptor of a regular file in it, to be read and written where it lies.
+
+        Raises:
+            SealBroken: It is no regular file.
+            OSError: It can't be opened.
+        """
+        return self._opened(name, os.O_RDWR)
+
+    def _opened(self, name: str, how: int) -> int:
+        flags = how | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
         descriptor = os.open(name, flags, dir_fd=self._descriptor)
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)

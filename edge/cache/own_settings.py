@@ -28,7 +28,7 @@ from edge.authorities import in_short
 from edge.changing import accepted, all_settings, setting_of, shown_of, value_of
 from edge.config import Config
 from edge.crypto.durable import one_at_a_time, sync_folder, write_file
-from edge.errors import ConfigError, DecisionRefused, NotYet, StorageFull
+from edge.errors import ConfigError, NotYet, StorageFull
 from edge.loading import OWN, data_dir, layered
 from edge.overlay import put, take, to_toml
 
@@ -36,6 +36,7 @@ __all__ = [
     "DAMAGED",
     "DAMAGED_WHY",
     "FORMER",
+    "REFUSED",
     "Change",
     "Known",
     "OwnSettings",
@@ -49,6 +50,7 @@ __all__ = [
     "setback",
     "take_back",
     "told",
+    "written_in",
 ]
 
 FORMER: Final = f"{OWN}.former"
@@ -166,38 +168,7 @@ class OwnSettings:
 
     async def written(self) -> Written:
         """What stands in the file now."""
-        return await asyncio.to_thread(self._written)
-
-    async def undo(self, before: Written, after: Written) -> None:
-        """Have the file as before a change, of which the service was not told.
-
-        Args:
-            before: What `written` was then.
-            after: What it was once the change was made.
-
-        Raises:
-            DecisionRefused: Somebody changed it since, or the service runs with it.
-            StorageFull: It could not be written.
-        """
-
-        def undo() -> None:
-            with one_at_a_time(self._folder):
-                if self._written() != after:
-                    raise DecisionRefused("the settings were changed meanwhile, or are in force")
-                try:
-                    write_file(self._folder / OWN, before.text.encode())
-                    if before.is_proven and not after.is_proven:
-                        (self._folder / FORMER).unlink(missing_ok=True)
-                        sync_folder(self._folder)
-                except OSError as error:
-                    raise StorageFull(
-                        f"the settings could not be taken back: {error.strerror}"
-                    ) from error
-
-        await asyncio.to_thread(undo)
-
-    def _written(self) -> Written:
-        return Written(self._text(), not (self._folder / FORMER).exists())
+        return await asyncio.to_thread(written_in, self._folder)
 
     async def remove(self, keys: Sequence[str]) -> list[str]:
         """Take these out of a file that does not load, whatever they are; those that were there.
@@ -320,10 +291,19 @@ class OwnSettings:
         return found
 
     def _text(self) -> str:
-        try:
-            return (self._folder / OWN).read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return ""
+        return _text(self._folder)
+
+
+def written_in(folder: Path) -> Written:
+    """What `OwnSettings.written` says. Blocks."""
+    return Written(_text(folder), not (folder / FORMER).exists())
+
+
+def _text(folder: Path) -> str:
+    try:
+        return (folder / OWN).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
 
 
 def told(changes: list[Change]) -> dict[str, str]:

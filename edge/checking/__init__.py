@@ -16,6 +16,7 @@ from __future__ import annotations
 from edge.checking.bounds import (
     check_folders,
     check_line,
+    check_name,
     check_numbers,
     check_rules,
     check_time_zone,
@@ -47,6 +48,7 @@ def check(config: Config, settings: Settings) -> None:
     for look in (
         check_numbers,
         check_addresses,
+        check_name,
         check_time_zone,
         check_folders,
         check_keys,

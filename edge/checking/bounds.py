@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from zoneinfo import available_timezones
@@ -13,7 +14,14 @@ from edge.config import GIB
 from edge.rules import pin_of, prior_of
 from edge.week import RuleError, hours_of, rule_of
 
-__all__ = ["check_folders", "check_line", "check_numbers", "check_rules", "check_time_zone"]
+__all__ = [
+    "check_folders",
+    "check_line",
+    "check_name",
+    "check_numbers",
+    "check_rules",
+    "check_time_zone",
+]
 
 _MOST_RULES = {
     "sync.calendar": 100,
@@ -32,6 +40,11 @@ _FEWER = {
 }
 
 
+_LONGEST_NAME = 100
+_UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
+"""Control characters, what turns the direction of a line or ends it (Unicode, General_Category)."""
+_JOINERS = "\u200c\u200d"
+"""Some scripts need them within a word."""
 _REGIONS = frozenset(
     "Africa America Antarctica Arctic Asia Atlantic Australia Europe Indian Pacific".split()
 )
@@ -95,6 +108,22 @@ def check_numbers(whole: Whole) -> None:
         raise whole.error(("sync", "retry_min_seconds"), "must not be above retry_max_seconds")
     if not 4096 <= whole.config.dimse.max_pdu <= 1024 * 1024:
         raise whole.error(("dimse", "max_pdu"), "must be 4096 to 1048576")
+
+
+def check_name(whole: Whole) -> None:
+    """What people call the box: one line, on screens, on paper and in what goes to a log server."""
+    name = whole.config.appliance.name
+    if len(name) > _LONGEST_NAME:
+        raise whole.error(
+            ("appliance", "name"), f"has more than {_LONGEST_NAME} characters", "name it shorter"
+        )
+    for number, letter in enumerate(name, 1):
+        if unicodedata.category(letter) in _UNSEEN and letter not in _JOINERS:
+            raise whole.error(
+                ("appliance", "name"),
+                f"has U+{ord(letter):04X} as its character {number}, which nobody can see",
+                "type the name anew, on one line",
+            )
 
 
 def check_time_zone(whole: Whole) -> None:

@@ -108,6 +108,7 @@ async def _serve(options: argparse.Namespace) -> int:
             async with _told_of(appliance, loaded, is_new=is_new) as box:
                 is_open = True
                 await _prove(folder, current, applying)
+                await _see_to_setup(folder, box)
                 _say_ready(box, loaded)
                 await welcome(box.cache.users, loaded)
                 _at_signals(loop, stopping.set)
@@ -151,8 +152,13 @@ async def _load(options: argparse.Namespace) -> _Loaded:
     """
     with lightly():
         from edge.cache.damaged_settings import put_right
+        from edge.loading import data_dir
+        from edge.provision.journal import undo_settings
 
-    if await asyncio.to_thread(put_right, await configuration_file(options)):
+    file = await configuration_file(options)
+    with contextlib.suppress(ConfigError):  # which is told when all of it is read
+        await asyncio.to_thread(undo_settings, await asyncio.to_thread(data_dir, file))
+    if await asyncio.to_thread(put_right, file):
         log.warning("the box's own settings that were set aside can be used again")
     try:
         loaded = await _read(options)
@@ -160,7 +166,7 @@ async def _load(options: argparse.Namespace) -> _Loaded:
         from edge.cache.damaged_settings import spare
         from edge.cache.own_settings import recover
 
-        file, why = await configuration_file(options), str(error)
+        why = str(error)
         if await asyncio.to_thread(partial(recover, file, why=why)):
             log.error("the new settings can't be used: %s", error)
         elif why := await asyncio.to_thread(spare, file):
@@ -216,6 +222,14 @@ async def _prove(folder: Path, current: _Loaded, applying: Applying) -> None:
         return
     if not holds:
         applying.ask()
+
+
+async def _see_to_setup(folder: Path, box: Appliance) -> None:
+    """Of a file that was to set the box up, it is known now whether it does."""
+    from edge.provision.journal import is_open, settle_for_service
+
+    if await asyncio.to_thread(is_open, folder):
+        box.supervisor.start("set-up", partial(settle_for_service, folder, box.cache.users))
 
 
 def _say_ready(box: Appliance, loaded: Config) -> None:

@@ -5,7 +5,9 @@ screen; and once a box is set up, no file sets it up again. Whoever can plug a s
 may make it theirs, as whoever reads its screen may; of one that is in use, nobody may.
 
     file        what such a file says, checked as a whole
+    reach       whether anybody would find the box then
     taking      a box takes it, or refuses it
+    journal     what was changed for a file is undone, unless it set the box up
     ports       which addresses the machine has, and on which port
     medium      the folder on the stick: read, answered, and the token struck out
     clock       what time it is, from the archive, where nobody else tells

@@ -38,6 +38,7 @@ from edge.config import Config
 from edge.errors import ConfigError, MachineRefused
 from edge.machine.wishes import NetworkSettings, checked_network
 from edge.overlay import take
+from edge.provision.reach import check_reach
 from edge.settings import Settings
 
 __all__ = ["LONGEST", "Setup", "read_setup", "text_of", "without_token"]
@@ -53,7 +54,10 @@ _LEAST_VARIED: Final = 7
 _MOST_FAULTS: Final = 20
 _LONGEST_FAULT: Final = 400
 """Characters of one of them."""
-_HEADER = re.compile(r"\s*\[\[?\s*([A-Za-z0-9_\-\"'.\s]+?)\s*\]\]?")
+_HEADER = re.compile(r"[ \t]*\[\[?([A-Za-z0-9_\-\"'. \t]+)\]")
+"""Whatever a line is made of, it is looked at once: what can't be a header may be 64 KiB long."""
+_AT_LINE = re.compile(r"\(at line (\d{1,9}), column \d+\)$")
+"""Where `tomllib` says that something is wrong: at the end, behind what stands in the file."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _FIXED: Final = {
     "keys": "the disk image chose what opens its box; elsewhere edge key change does",
@@ -150,7 +154,10 @@ def read_setup(text: str, where: str) -> Setup:
         raise ConfigError(f"{where}: setup must be a table", hint="write it as [setup]")
     mine, plain = _apart(text)
     try:
-        is_told = _parsed(plain, where) == tree and _parsed(mine, where).get("setup", {}) == said
+        # By what they look like: what is no number equals nothing, not even itself.
+        is_told = repr(_parsed(plain, where)) == repr(tree) and repr(
+            _parsed(mine, where).get("setup", {})
+        ) == repr(said)
     except ConfigError:
         is_told = False
     if not is_told:
@@ -174,6 +181,8 @@ def read_setup(text: str, where: str) -> Setup:
                 raise settings.error(keys, f"can't be said here: {why}", "leave it out")
             settings.forget(keys)
     config = faults.found(settings, Config, lambda config: check(config, settings))
+    with faults.told():
+        check_reach(config, settings)
     faults.refuse()
     changes = {
         key: said for key in all_settings() if (said := take(tree, key.split("."))) is not None
@@ -207,8 +216,15 @@ def text_of(data: bytes, where: str) -> str:
 
 
 def without_token(text: str, token: str) -> str:
-    """The file with its token struck out: it was taken, and opens nothing any more."""
-    return text.replace(token, "") if token else text
+    """The file with its token struck out: it was taken, and opens nothing any more.
+
+    It has as many characters as before, so that it can be written where it stands: blanks come
+    behind the quotation mark that ended the token.
+    """
+    if not token:
+        return text
+    blanks = " " * len(token)
+    return re.sub(rf"{re.escape(token)}([\"']?)", lambda found: f"{found[1]}{blanks}", text)
 
 
 def _parsed(text: str, where: str) -> dict[str, Any]:
@@ -236,7 +252,7 @@ def _parsed(text: str, where: str) -> dict[str, Any]:
 def _explained(error: str, text: str, where: str) -> tuple[str, str, str]:
     """The place of what is no TOML, with its line; what is wrong, and how it is written."""
     what, hint = f"is not TOML: {error}", ""
-    found = re.search(r"at line (\d+)", error)
+    found = _AT_LINE.search(error)
     line = text.split("\n")[int(found[1]) - 1] if found else ""
     if not _CURLY.isdisjoint(line):
         hint = _STRAIGHTEN
@@ -322,7 +338,7 @@ def _check_table(table: _Table, own: Settings, text: str) -> None:
         raise own.error(("setup", "token"), "is no code", f"{_DRAW}; {_LEAVE_OUT}")
     if table.token and len(set(codes.typed(table.token))) < _LEAST_VARIED:
         raise own.error(("setup", "token"), "can be guessed", f"{_DRAW}; {_LEAVE_OUT}")
-    if table.token not in text:
+    if not _can_be_struck_out(table.token, text):
         raise own.error(
             ("setup", "token"),
             "is written in a way in which it can't be struck out",
@@ -330,6 +346,16 @@ def _check_table(table: _Table, own: Settings, text: str) -> None:
         )
     if table.ca and not _NAME.fullmatch(table.ca):
         raise own.error(("setup", "ca"), "is no name of a file beside this one", 'such as "ca.pem"')
+
+
+def _can_be_struck_out(token: str, text: str) -> bool:
+    if not token:
+        return True
+    try:
+        struck = tomllib.loads(without_token(text, token))
+    except ValueError:
+        return False
+    return token.isascii() and struck["setup"]["token"] == ""
 
 
 def _network_of(said: _Network, own: Settings) -> NetworkSettings:

@@ -1,13 +1,15 @@
 """The folder ``EDGE-SETUP`` on a medium that anybody may have written: read, and answered.
 
 Promises what `edge.cache.disk` does: no link is followed, and only regular files of a bounded size
-are read. The answer stands in ``result.txt`` beside the file, for who comes back for the stick; a
-token that was taken is struck out of the file, so that the same stick makes nobody another box's
-first admin. Calls block.
+are read. The answer stands in ``result.txt`` beside the file, for who comes back for the stick, and
+is whole or not there; a token that was taken is struck out of the file, so that the same stick
+makes nobody another box's first admin. Calls block, but for those of `Token`.
 """
 
 from __future__ import annotations
 
+import asyncio
+import codecs
 import contextlib
 import os
 from collections.abc import Mapping
@@ -16,15 +18,15 @@ from pathlib import Path
 from typing import Final
 
 from edge.cache.disk import Folder, on_disk
-from edge.errors import ConfigError, SealBroken
+from edge.errors import ConfigError, EdgeError, SealBroken
 from edge.provision.file import LONGEST, text_of, without_token
 
-__all__ = ["ANSWER", "FILE", "FOLDER", "Found", "answer", "beside", "find", "read_folder"]
+__all__ = ["ANSWER", "FILE", "FOLDER", "Found", "Token", "answer", "beside", "find", "read_folder"]
 
 FOLDER: Final = "EDGE-SETUP"
 FILE: Final = "edge.toml"
 ANSWER: Final = "result.txt"
-_NEW: Final = "edge-toml.new"
+_FORMS: Final = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 _MOST_FILES: Final = 32
 
 
@@ -73,26 +75,92 @@ def beside(path: Path) -> dict[str, bytes]:
         return _beside(folder)
 
 
-def answer(medium: Path, words: str, *, token: str = "", name: str = FOLDER) -> None:
-    """Write what became of it.
+def answer(medium: Path, words: str, *, name: str = FOLDER) -> None:
+    """Write what became of it; if that can't be, what was said before goes, too.
 
     Args:
         medium: Where it was found.
         words: For people.
-        token: That was taken, and is struck out; empty if none was.
         name: Of the folder that it was found in.
 
     Raises:
         DiskUnusable: It can't be written.
+        StorageFull: It is full.
     """
     with on_disk(medium), Folder.named(medium) as top, top.folder(name) as folder:
-        _write(folder, ANSWER, words.replace("\n", "\r\n").encode())  # Windows' editor, too
-        if token:
-            found = _found(folder)
-            if found is not None and token in found.text:
-                _write(folder, _NEW, without_token(found.text, token).encode())
-                folder.rename(_NEW, FILE)
+        try:
+            _write(folder, ANSWER, words.replace("\n", "\r\n").encode())  # Windows' editor, too
+        except OSError:
+            with contextlib.suppress(OSError):
+                folder.remove(ANSWER)
+            raise
         folder.sync()
+
+
+class Token:
+    """That which stands in the file of a medium, struck out where it stands.
+
+    So it needs no room on a medium that is full, and the file is there at any moment, as its editor
+    wrote it.
+
+    Args:
+        medium: Where it was found.
+        token: As it is written there.
+    """
+
+    def __init__(self, medium: Path, token: str) -> None:
+        self._medium = medium
+        self._token = token
+        self._struck: tuple[int, bytes] | None = None
+        """Where something was written over, and what stood there."""
+
+    async def strike_out(self) -> None:
+        """It stands there no more, durably.
+
+        Raises:
+            DiskUnusable: It can't be written, and stands there as before.
+        """
+        await asyncio.to_thread(self._strike_out)
+
+    async def put_back(self) -> None:
+        """It stands there again, if it was struck out.
+
+        Raises:
+            DiskUnusable: It can't be written.
+        """
+        if self._struck is not None:
+            await asyncio.to_thread(self._write, *self._struck)
+            self._struck = None
+
+    def _strike_out(self) -> None:
+        with on_disk(self._medium), Folder.named(self._medium) as top, top.folder(FOLDER) as folder:
+            before = _read(folder, FILE) or b""
+        form = _FORMS.get(before[:2], "utf-8")
+        text = before.decode(form, "replace")
+        after = without_token(text, self._token).encode(form)
+        if after == before or len(after) != len(before):
+            return  # somebody wrote another file meanwhile
+        different = [at for at, byte in enumerate(before) if byte != after[at]]
+        start, end = different[0], different[-1] + 1
+        self._struck = start, before[start:end]
+        try:
+            self._write(start, after[start:end])
+        except EdgeError:
+            with contextlib.suppress(EdgeError):
+                self._write(*self._struck)
+            self._struck = None
+            raise
+
+    def _write(self, at: int, data: bytes) -> None:
+        with on_disk(self._medium), Folder.named(self._medium) as top, top.folder(FOLDER) as folder:
+            descriptor = folder.change(FILE)
+            try:
+                while data:
+                    done = os.pwrite(descriptor, data, at)
+                    data, at = data[done:], at + done
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
 
 def _found(folder: Folder) -> Found | None:

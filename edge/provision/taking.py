@@ -1,60 +1,62 @@
 """A box is set up by a file, or it refuses the file as a whole and stays as it was.
 
-Owns ``provisioned.json`` in ``data_dir``, which says by what the box was set up. Promises that no
-file sets up a box that is set up: one that a file was taken for, or in which there is anybody; that
-one file is taken at a time; and that of one which fails everything is undone, or it is said what is
-not (`HalfTaken`).
+Promises that no file sets up a box that is set up: one that a file was taken for, or in which there
+is anybody; that one file is taken at a time; that of one which fails, or whose stick is pulled out
+meanwhile, everything is undone, or it is said what is not (`HalfTaken`); and that a token which was
+taken opens nothing from where it was found: it is struck out there before the box is set up by it.
 
 Crash order: the network is tried, and works -> the clinic's authority is trusted -> the box is
 still new -> the settings are written -> the token is the first admin's code -> the network is kept
--> ``provisioned.json``. Cut short in between, the same file does all of it once more, and a network
-that nobody kept is gone.
+-> the token is struck out -> ``provisioned.json``. Each is in the journal before (`Journal`): cut
+short in between, all of it is undone.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import os
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
-
-import msgspec
 
 from edge.access.users import Users
 from edge.authorities import text_of
 from edge.cache.own_settings import Change, OwnSettings
-from edge.crypto.durable import hand_over, lock_at_once, write_file
-from edge.errors import ConfigError, DecisionRefused, EdgeError, MachineRefused, NotYet
+from edge.cache.undone_settings import digest_of
+from edge.errors import (
+    ConfigError,
+    DecisionRefused,
+    EdgeError,
+    MachineRefused,
+    NotYet,
+    StorageFull,
+)
 from edge.machine.asking import NoAnswer, ask
-from edge.machine.networks import VLAN
+from edge.machine.networks import VLAN, read_network
 from edge.machine.places import Places
-from edge.machine.ports import read_ports
 from edge.machine.trust import only_authorities
-from edge.machine.wishes import Back, Keep, Network, NetworkSettings, Trust, Wish
+from edge.machine.wishes import Keep, Network, NetworkSettings, Trust, Wish
 from edge.provision.file import Setup
+from edge.provision.journal import (
+    HalfTaken,
+    Journal,
+    Machine,
+    Networks,
+    Provisioned,
+    Settings,
+    alone,
+    read_provisioned,
+)
 from edge.provision.ports import holds
+from edge.provision.reach import NetworkAway, refuse_out_of_reach
 
-__all__ = [
-    "HalfTaken",
-    "NetworkAway",
-    "Provisioned",
-    "Taken",
-    "Taking",
-    "authority_of",
-    "came_up",
-    "may_pass",
-    "read_provisioned",
-]
+__all__ = ["CutShort", "Taken", "Taking", "TokenPlace", "authority_of", "came_up", "may_pass"]
 
 log = logging.getLogger(__name__)
 
-_FILE: Final = "provisioned.json"
-_LOCK: Final = "provisioned.lock"
 _PATIENCE: Final = 60.0
 """Seconds in which a network must come up."""
 _APART: Final = 5.0
@@ -64,12 +66,8 @@ _TURN: Final = 120.0
 _LOOK: Final = 0.5
 
 
-class HalfTaken(EdgeError):
-    """A file was not taken to its end, and something of it holds all the same."""
-
-
-class NetworkAway(MachineRefused):
-    """The network that a file sets did not come up in time."""
+class CutShort(EdgeError):
+    """Whoever had a file taken was told to stop before it was."""
 
 
 def may_pass(error: BaseException) -> bool:
@@ -81,20 +79,9 @@ def may_pass(error: BaseException) -> bool:
     """
     if isinstance(error, HalfTaken):
         return error.__cause__ is not None and may_pass(error.__cause__)
-    if isinstance(error, NoAnswer | NetworkAway | NotYet):
+    if isinstance(error, NoAnswer | NetworkAway | NotYet | CutShort):
         return True
     return not isinstance(error, ConfigError | DecisionRefused | MachineRefused)
-
-
-class Provisioned(msgspec.Struct, frozen=True):
-    """By what a box was set up."""
-
-    by: str
-    """``stick`` or ``boot partition``."""
-    at: float
-    """POSIX seconds."""
-    digest: str
-    """Of the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,69 +93,31 @@ class Taken:
     """Until when the token makes the first admin; None if there is none."""
     is_new: bool
     """False: it was taken before, and nothing was changed now."""
+    stays: tuple[str, ...] = ()
+    """Of another file, that was not taken to its end: what holds all the same."""
 
 
-class Machine(Protocol):
-    """Whom the machine's part of it is asked of."""
+class TokenPlace(Protocol):
+    """Where the token stands that a file brought."""
 
-    async def __call__(self, wish: Wish) -> object:
-        """See `edge.machine.asking.ask`."""
+    async def strike_out(self) -> None:
+        """It stands there no more, durably.
 
+        Raises:
+            EdgeError: That can't be done; it stands there as before.
+        """
 
-def read_provisioned(folder: Path) -> Provisioned | None:
-    """By what the box in ``data_dir`` was set up; None: by nothing of the kind. Blocks."""
-    try:
-        return msgspec.json.decode((folder / _FILE).read_bytes(), type=Provisioned)
-    except FileNotFoundError:
-        return None
-    except msgspec.DecodeError:
-        return Provisioned("something that can't be read any more", 0.0, "")
+    async def put_back(self) -> None:
+        """It stands there again.
+
+        Raises:
+            EdgeError: That can't be done.
+        """
 
 
 def came_up(settings: NetworkSettings) -> bool:
     """Whether the machine is on the network so, by the very port that was set. Blocks."""
     return holds(VLAN if settings.vlan else settings.interface, settings.address)
-
-
-class _Done:
-    """What was done by now for a file, and how it is undone."""
-
-    def __init__(self) -> None:
-        self._steps: list[tuple[str, Callable[[], Awaitable[object]] | None]] = []
-
-    def add(self, what: str, undo: Callable[[], Awaitable[object]]) -> None:
-        """It was done."""
-        self._steps.append((what, undo))
-
-    async def wish(self, what: str, machine: Callable[[Wish], Awaitable[object]], wish: Wish,
-                   undo: Wish | None = None) -> None:  # fmt: skip
-        """Have the machine do it.
-
-        Raises:
-            MachineRefused: It won't, could not, or does not answer.
-        """
-        back = None if undo is None else lambda: machine(undo)
-        try:
-            await machine(wish)
-        except NoAnswer:  # it may have
-            self._steps.append((f"perhaps {what}", back))
-            raise
-        if back is not None:
-            self._steps.append((what, back))
-
-    async def undo(self) -> list[str]:
-        """Undo it, the last first; what could not be undone."""
-        stays = []
-        for what, undo in reversed(self._steps):
-            try:
-                if undo is None:
-                    stays.append(what)
-                else:
-                    await undo()
-            except (EdgeError, OSError) as error:
-                log.warning("%s can't be undone: %s", what, error)
-                stays.append(what)
-        return stays
 
 
 class Taking:
@@ -184,6 +133,7 @@ class Taking:
         apart: Seconds for which it must work then.
         clock: POSIX seconds.
         places: Of the machine; None: this one.
+        is_stopped: Whether nothing more is to be begun with: the stick is being pulled out.
     """
 
     def __init__(
@@ -198,34 +148,42 @@ class Taking:
         apart: float = _APART,
         clock: Callable[[], float] = time.time,
         places: Places | None = None,
+        is_stopped: Callable[[], bool] = lambda: False,
     ) -> None:
         self._folder = folder
         self._places = places or Places()
         self._users = users
         self._own = own
-        self._machine: Callable[[Wish], Awaitable[object]] = machine or _this_machine
+        self._machine: Machine = machine or _this_machine
+        self._journal = Journal(folder, users, self._machine, self._places)
+        self._is_stopped = is_stopped
         self._is_up = is_up
         self._patience = patience
         self._apart = apart
         self._clock = clock
 
-    async def take(self, setup: Setup, by: str, beside: Mapping[str, bytes]) -> Taken:
+    async def take(
+        self, setup: Setup, by: str, beside: Mapping[str, bytes], token: TokenPlace | None = None
+    ) -> Taken:
         """Set the box up.
 
         Args:
             setup: By what.
             by: Where it was found: ``stick`` or ``boot partition``.
             beside: The files that lie beside it, by their names.
+            token: Where its token stands; None: whoever has it taken sees to that.
 
         Raises:
             DecisionRefused: The box is set up.
             NotYet: Another file is taken just now; or the last change of settings is not proven.
             ConfigError: It says nothing, or it can't be so, with what the file of the machine says.
             MachineRefused: The machine can't be so.
-            HalfTaken: It failed, and not all of it could be undone; after any other error nothing
-                is changed.
+            CutShort: It was told to stop.
+            HalfTaken: It failed, and not all of it could be undone, or not all of an earlier one;
+                after any other error nothing is changed.
         """
-        async with self._alone():
+        async with alone(self._folder, _TURN):
+            stays = await self._journal.settle()
             before = await asyncio.to_thread(read_provisioned, self._folder)
             if before is not None and before.digest == setup.digest:
                 return Taken([], None, is_new=False)
@@ -235,43 +193,23 @@ class Taking:
                     "the file says nothing", hint="was the stick pulled out while it was written?"
                 )
             pem = authority_of(setup, beside)
-            await self._refuse_a_page_by_no_port(setup)
+            look = partial(refuse_out_of_reach, setup.changes, setup.network, self._places)
+            await asyncio.to_thread(look)
             await self._own.check(setup.changes, is_remote=False)
-            done = _Done()
-            try:
-                taken = await self._do(setup, pem, done)
-            except BaseException as error:
-                stays = await done.undo()
-                if stays and isinstance(error, Exception):
-                    raise HalfTaken(
-                        f"{error}; what holds all the same: {', '.join(stays)}",
-                        hint=error.hint if isinstance(error, EdgeError) else "",
-                    ) from error
-                raise
-            await self._mark(Provisioned(by, self._clock(), setup.digest))
+            taken = await self._do_or_undo(setup, by, pem, token)
         log.info("set up by the %s", by)
-        return taken
+        return replace(taken, stays=tuple(stays))
 
-    @contextlib.asynccontextmanager
-    async def _alone(self) -> AsyncGenerator[None]:
-        """One file at a time: a stick and the boot partition are found at the same start."""
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = await asyncio.to_thread(os.open, self._folder / _LOCK, flags, 0o600)
-        try:
-            await asyncio.to_thread(hand_over, descriptor, self._folder)
-            # Looked at from time to time: nothing could break off a thread that waits for it.
-            until = time.monotonic() + _TURN
-            while not lock_at_once(descriptor):
-                if time.monotonic() > until:
-                    raise NotYet(
-                        "this box is being set up by another file",
-                        retry_after=_TURN,
-                        hint="see what becomes of that",
-                    )
-                await asyncio.sleep(_LOOK)
-            yield
-        finally:
-            os.close(descriptor)
+    async def settle(self) -> bool:
+        """See to a file whose settings were to come into force; whether the box is set up by it.
+
+        Raises:
+            NotYet: Another file is taken just now.
+            HalfTaken: The box is not, and something of the file holds all the same.
+        """
+        async with alone(self._folder, _TURN):
+            await self._journal.settle()
+            return await asyncio.to_thread(read_provisioned, self._folder) is not None
 
     async def _refuse_unless_new(self, before: Provisioned | None) -> None:
         if before is not None or not await self._users.is_empty():
@@ -282,43 +220,88 @@ class Taking:
                 " screen once an admin has logged in there, or edge reset in a shell",
             )
 
-    async def _refuse_a_page_by_no_port(self, setup: Setup) -> None:
-        """Nobody could reach the page any more, and so say another one."""
-        named = setup.changes.get("http.interface", "")
-        ports = [one.name for one in await asyncio.to_thread(read_ports, self._places)]
-        is_vlan = setup.network is not None and setup.network.vlan and named == VLAN
-        if named and named not in ports and not is_vlan:
-            raise MachineRefused(
-                f"http.interface: this machine has no network port {named}",
-                hint=f"it has {', '.join(ports) or 'none'}",
-            )
+    async def _do_or_undo(self, setup: Setup, by: str, pem: str, token: TokenPlace | None) -> Taken:
+        struck = token if setup.token else None
+        try:
+            return await self._do(setup, by, pem, struck)
+        except BaseException as error:
+            stays = [words for words, _ in await self._journal.undo()]
+            if struck is not None:
+                try:
+                    await struck.put_back()
+                except EdgeError:
+                    stays.append("the token is struck out of the file")
+            if stays and isinstance(error, Exception):
+                raise HalfTaken(
+                    f"{error}; what holds all the same: {', '.join(stays)}",
+                    hint=error.hint if isinstance(error, EdgeError) else "",
+                ) from error
+            raise
 
-    async def _do(self, setup: Setup, pem: str, done: _Done) -> Taken:
+    async def _do(self, setup: Setup, by: str, pem: str, token: TokenPlace | None) -> Taken:
+        journal = self._journal
         if setup.network is not None:
-            network = "the network, for two minutes at the most"
-            await done.wish(network, self._machine, Network(setup.network), Back())
+            self._go_on()
+            before_it = (await asyncio.to_thread(read_network, self._places)).kept
+            await journal.about_to(network=Networks(before_it, setup.network))
+            await self._wish("network", Network(setup.network))
             await self._wait_for(setup.network)
         if pem:
-            await done.wish("the authority's trust", self._machine, Trust(pem), Trust(""))
+            self._go_on()
+            await journal.about_to(trust=True)
+            await self._wish("trust", Trust(pem))
         # Since the first look a minute may have gone by, and somebody have set it up on its page.
+        self._go_on()
         await self._refuse_unless_new(None)
         before = await self._own.written()
+        await journal.about_to(settings=Settings(before))
         changes = await self._own.change(setup.changes, is_remote=False)
         after = await self._own.written()
-        if changes:
-            done.add("the settings", lambda: self._own.undo(before, after))
+        await journal.about_to(settings=Settings(before, after))
         until = None
         if setup.token:
+            self._go_on()
             await self._refuse_unless_new(None)
+            await journal.about_to(token=True)
             until = (await self._users.first_code(setup.token)).until
-            done.add("the token", self._users.first_code)  # another code makes it worthless
         if setup.network is not None:
-            await done.wish("the network", self._machine, Keep())
+            await self._machine(Keep())
+        self._go_on()
+        if token is not None:
+            await token.strike_out()
+        settings = digest_of(after.text) if changes else ""
+        try:
+            await journal.mark(Provisioned(by, self._clock(), setup.digest, settings))
+        except OSError as error:
+            raise StorageFull(
+                f"that this box is set up can't be written down: {error.strerror or error}",
+                hint="look at its disk, and put the file in once more",
+            ) from error
+        if not changes:
+            await journal.close()
         return Taken(changes, until, is_new=True)
+
+    async def _wish(self, what: str, wish: Wish) -> None:
+        try:
+            await self._machine(wish)
+        except NoAnswer:  # it may have done it
+            raise
+        except MachineRefused:
+            await self._journal.did_not(what)
+            raise
+
+    def _go_on(self) -> None:
+        if self._is_stopped():
+            raise CutShort(
+                "it was told to stop before this was taken: the stick was pulled out, or the"
+                " machine switched off",
+                hint="put it in once more, and leave it in for as long as the screen says so",
+            )
 
     async def _wait_for(self, settings: NetworkSettings) -> None:
         until, since = time.monotonic() + self._patience, None
         while True:
+            self._go_on()
             is_up = await asyncio.to_thread(self._is_up, settings)
             now = time.monotonic()
             if not is_up:
@@ -333,15 +316,6 @@ class Taking:
                     hint="is the cable plugged in? is the address free, and of this network?",
                 )
             await asyncio.sleep(_LOOK)
-
-    async def _mark(self, kept: Provisioned) -> None:
-        try:
-            await asyncio.to_thread(write_file, self._folder / _FILE, msgspec.json.encode(kept))
-        except OSError as error:
-            raise HalfTaken(
-                f"this box was set up, but that can't be written down: {error.strerror or error}",
-                hint="look at its disk, and put the file in once more",
-            ) from error
 
 
 async def _this_machine(wish: Wish) -> object:

@@ -27,6 +27,7 @@ from edge.cache.own_settings import (
     take_back,
     told,
 )
+from edge.cache.undone_settings import undo_change
 from edge.changing import all_settings, setting_of
 from edge.config import Config
 from edge.crypto.durable import one_at_a_time
@@ -575,14 +576,14 @@ async def test_nothing_is_proven_in_the_middle_of_a_change(own, folder):
 async def test_a_change_of_which_nobody_was_told_is_undone(own, machine, folder):
     new = await own.written()
     await own.change({"sync.sweep_minutes": 5})
-    await own.undo(new, await own.written())
+    await asyncio.to_thread(undo_change, folder, new, await own.written())
     assert (await asyncio.to_thread(load, machine(), {})).sync.sweep_minutes == 15
     assert await own.written() == new
     # One that waits to be proven waits on, and may still be taken back to the one before.
     await own.change({"sync.sweep_minutes": 5})
     before = await own.written()
     await own.change({"sync.sweep_minutes": 6}, is_remote=False)
-    await own.undo(before, await own.written())
+    await asyncio.to_thread(undo_change, folder, before, await own.written())
     assert await own.written() == before
     assert await asyncio.to_thread(take_back, folder)
     assert (await asyncio.to_thread(load, machine(), {})).sync.sweep_minutes == 15
@@ -594,7 +595,7 @@ async def test_what_is_in_force_or_was_changed_since_is_not_undone(own, folder):
     after = await own.written()
     await asyncio.to_thread(prove_as_it_is, folder)
     with pytest.raises(DecisionRefused, match="in force"):
-        await own.undo(new, after)
+        await asyncio.to_thread(undo_change, folder, new, after)
     await own.change({"sync.sweep_minutes": 6})
     with pytest.raises(DecisionRefused, match="changed meanwhile"):
-        await own.undo(new, after)
+        await asyncio.to_thread(undo_change, folder, new, after)

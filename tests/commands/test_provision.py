@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import fcntl
 import os
+import signal
 import threading
 import time
 
@@ -15,16 +16,17 @@ import trustme
 from edge.__main__ import main
 from edge.access.codes import digest_of
 from edge.cache.disk import DiskUnusable
-from edge.cache.own_settings import take_back
-from edge.errors import EdgeError
+from edge.cache.own_settings import prove, said_in, take_back
+from edge.errors import AccessDenied, DecisionRefused, EdgeError
 from edge.loading import load
 from edge.machine.asking import NoAnswer
 from edge.machine.booting import begin
 from edge.machine.carrying import Carrier
-from edge.machine.networks import Networks
+from edge.machine.networks import Networks, read_network
 from edge.machine.sticks import read_sticks
 from edge.opening import Cache
-from edge.provision.taking import NetworkAway, read_provisioned
+from edge.provision.journal import read_provisioned
+from edge.provision.reach import NetworkAway
 from tests.machine.machines import served
 from tests.witnesses import recorded
 
@@ -269,15 +271,21 @@ def test_however_odd_what_is_wrong_is_the_file_goes_from_the_boot_partition(edge
 
 
 def test_that_nothing_was_changed_is_said_only_if_it_is_so(edge, file, stick, monkeypatch):
-    def fail(*_):
+    async def fail(*_):
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("edge.provision.taking.write_file", fail)
+    def changed(*_):
+        raise DecisionRefused("the settings were changed meanwhile")
+
+    monkeypatch.setattr("edge.provision.journal.Journal.mark", fail)
+    monkeypatch.setattr("edge.provision.journal.undo_change", changed)
     assert edge("stick", stick.parent) == 1
     said = (stick / "result.txt").read_text()
     assert "Nothing was changed" not in said
-    assert "was set up, but that can't be written down: Input/output error" in said
+    assert "is set up can't be written down: Input/output error" in said
+    assert "what holds all the same: the settings" in said
     assert load(file, {}).appliance.name == "radiology"
+    assert TOKEN in (stick / "edge.toml").read_text()
 
 
 def test_a_service_that_can_not_be_told_has_its_settings_all_the_same(
@@ -311,7 +319,7 @@ def told(monkeypatch, loaded):
 def test_of_a_service_that_does_not_begin_anew_in_time_no_fingerprint_is_told(
     edge, stick, told, monkeypatch
 ):
-    monkeypatch.setattr("edge.commands.provision._PATIENCE", 0.1)
+    monkeypatch.setattr("edge.commands.setting_up._PATIENCE", 0.1)
     told(lambda _: None)
     assert edge("stick", stick.parent) == 0
     said = (stick / "result.txt").read_text()
@@ -320,12 +328,87 @@ def test_of_a_service_that_does_not_begin_anew_in_time_no_fingerprint_is_told(
     assert "SHA-256" not in said
 
 
-def test_that_it_took_the_settings_back_is_told(edge, stick, told):
-    told(take_back)
+def test_settings_that_do_not_start_use_up_no_set_up(edge, file, stick, told, loaded, monkeypatch):
+    monkeypatch.setattr("edge.commands.setting_up._PATIENCE", 0.5)
+
+    def refuse(folder):
+        take_back(folder, "http.listen can't be listened on")
+
+    told(refuse)
+    assert edge("stick", stick.parent) == 2
+    said = (stick / "result.txt").read_text()
+    assert "Nothing was changed: the box does not start with these settings: http.listen" in said
+    assert TOKEN in (stick / "edge.toml").read_text(), "it is as good as before"
+    assert read_provisioned(loaded.appliance.data_dir) is None
+    assert asyncio.run(on(loaded, lambda cache: cache.users.first_code_until())) is not None
+    with pytest.raises(AccessDenied):
+        asyncio.run(on(loaded, lambda cache: cache.users.redeem(TOKEN, PASSWORD, name="anna")))
+    (stick / "edge.toml").write_text(TEXT.replace("radiology", "cardiology"))
+    told(lambda folder: prove(folder, said_in(folder)))
+    assert edge("stick", stick.parent) == 0
+    assert load(file, {}).appliance.name == "cardiology"
+    asyncio.run(on(loaded, lambda cache: cache.users.redeem(TOKEN, PASSWORD, name="anna")))
+
+
+def test_an_admin_who_was_made_by_then_keeps_the_box(edge, stick, told, loaded):
+    def refuse(folder):
+        async def redeem(cache):
+            await cache.users.redeem(TOKEN, PASSWORD, name="anna")
+
+        asyncio.run(on(loaded, redeem))
+        take_back(folder)
+
+    told(refuse)
     assert edge("stick", stick.parent) == 0
     said = (stick / "result.txt").read_text()
-    assert "But: the box does not start with these settings, and has those of before." in said
+    assert "But: the box does not start with these settings" in said
     assert "Name       edge" in said
+    assert TOKEN not in (stick / "edge.toml").read_text()
+    (stick / "edge.toml").write_text(TEXT.replace("radiology", "cardiology"))
+    assert edge("stick", stick.parent) == 1
+    assert "set up already" in (stick / "result.txt").read_text()
+
+
+def test_a_stick_that_is_pulled_out_meanwhile_changes_nothing(
+    edge, file, machine, stick, loaded, capsys
+):
+    """systemd tells the command to end then, before it lets go of the stick."""
+    (stick / "edge.toml").write_text(
+        TEXT.replace("\n\n", '\n[setup.network]\naddress = ["192.0.2.77/24"]\n\n')
+    )
+    carried = Carrier(machine.places, machine.tools)
+
+    def pull():
+        asyncio.run(served(carried))
+        os.kill(os.getpid(), signal.SIGTERM)
+        asyncio.run(served(carried))
+
+    root = threading.Thread(target=pull)
+    root.start()
+    assert edge("stick", stick.parent) == 1
+    root.join()
+    assert "the stick was pulled out" in capsys.readouterr().err
+    assert "Nothing was changed: it was told to stop" in (stick / "result.txt").read_text()
+    assert read_network(machine.places).tried is None
+    assert load(file, {}).appliance.name == "edge"
+    assert TOKEN in (stick / "edge.toml").read_text()
+    assert not (loaded.appliance.data_dir / "provisioning.json").exists()
+
+
+def test_a_stick_that_can_not_be_written_and_has_a_token_is_not_taken(
+    edge, file, stick, monkeypatch, screen
+):
+    """It would make another box's first admin."""
+
+    def refuse(*_):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("edge.cache.disk.Folder.change", refuse)
+    assert edge("stick", stick.parent) == 1
+    assert "Nothing was changed: the disk" in (stick / "result.txt").read_text()
+    assert load(file, {}).appliance.name == "edge"
+    (stick / "edge.toml").write_text(TEXT.split("\n\n")[1])
+    assert edge("stick", stick.parent) == 0
 
 
 def test_a_file_is_checked_on_any_computer(edge, stick, capsys):
@@ -353,7 +436,7 @@ def test_a_file_of_windows_editor_sets_a_box_up(edge, file, stick):
     assert edge("check", stick / "edge.toml") == 0
     assert edge("stick", stick.parent) == 0
     assert load(file, {}).appliance.name == "radiology"
-    assert TOKEN not in (stick / "edge.toml").read_text("utf-8")
+    assert TOKEN not in (stick / "edge.toml").read_text("utf-16")
 
 
 def test_a_token_is_a_code(edge, capsys):

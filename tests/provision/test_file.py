@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
+import time
 
 import pytest
 
@@ -269,3 +270,46 @@ def test_the_line_of_what_is_no_text_is_that_of_the_file_as_it_is_shown(before):
 def test_it_is_known_where_the_authority_was_named():
     assert read_setup(WHOLE, "edge.toml").ca_place == "edge.toml:4"
     assert read_setup("", "edge.toml").ca_place == "edge.toml"
+
+
+def test_a_line_of_blanks_is_looked_at_once():
+    """It took minutes of a minute's patience: the time grew with the cube of the blanks."""
+    begun = time.process_time()
+    assert "is not TOML" in refused(f"x = [\n[{' ' * 60_000}\n1]\n")
+    assert time.process_time() - begun < 5.0
+
+
+@pytest.mark.parametrize("number", ["99999", "9" * 5000])
+def test_what_stands_in_a_file_is_no_place_in_it(number):
+    said = refused(f'["at line {number}"]\n["at line {number}"]\n')
+    assert said.startswith("edge.toml:2: is not TOML: Cannot declare")
+
+
+def test_what_is_no_number_is_said_to_be_none():
+    said = refused("[sync]\nsweep_minutes = nan\n")
+    assert said.startswith("edge.toml:2: sync.sweep_minutes is no number")
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        (r"a\nPage       https://evil.example/", "U+000A as its character 2"),
+        (r"\u001b[31mred", "U+001B as its character 1"),
+        (r"a\u0000b", "U+0000"),
+        (r"a\u202egpj.exe", "U+202E"),
+        ("a" * 101, "more than 100 characters"),
+    ],
+)
+def test_a_box_is_called_by_one_line_that_can_be_seen(name, what):
+    said = refused(f'[appliance]\nname = "{name}"\n')
+    assert said.startswith("edge.toml:2: appliance.name has ")
+    assert what in said
+    good = '[appliance]\nname = "St. Brigid \u00e9 \\u0645\\u06cc\\u200c\\u062e"\n'
+    assert read_setup(good, "edge.toml").changes
+
+
+@pytest.mark.parametrize("quotes", ['"""', "'''"])
+def test_a_token_that_could_not_be_struck_out_is_refused(quotes):
+    assert "can't be struck out" in refused(f"[setup]\ntoken = {quotes}{TOKEN}{quotes}\n")
+    escaped = TOKEN.replace("7", "\\u0037", 1)
+    assert "can't be struck out" in refused(f'[setup]\ntoken = "{escaped}" # {TOKEN}\n')

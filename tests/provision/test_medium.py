@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import resource
+
 import pytest
 
 from edge.cache.disk import DiskUnusable
-from edge.errors import ConfigError
-from edge.provision.medium import answer, find, read_folder
+from edge.errors import ConfigError, StorageFull
+from edge.provision.file import read_setup, without_token
+from edge.provision.medium import Token, answer, find, read_folder
 
 TOKEN = "7K2M-Q0XE-41TR-ZB9D"
 TEXT = f"[setup]\r\ntoken = '{TOKEN}'\r\n"
@@ -41,14 +46,65 @@ def test_folders_that_a_computer_left_there_hide_no_file(stick):
     assert find(stick).beside == {"zz.pem": b"certificate"}
 
 
-def test_the_answer_lies_beside_and_the_token_is_struck_out(stick):
-    answer(stick, "It was taken.\n", token=TOKEN)
+def test_the_answer_lies_beside(stick):
+    answer(stick, "It was taken.\n")
     folder = stick / "EDGE-SETUP"
     assert sorted(path.name for path in folder.iterdir()) == ["edge.toml", "result.txt"]
     assert (folder / "result.txt").read_bytes() == b"It was taken.\r\n"
-    assert (folder / "edge.toml").read_text() == "[setup]\ntoken = ''\n"
     answer(stick, "Nothing was changed.\n")
     assert (folder / "result.txt").read_bytes() == b"Nothing was changed.\r\n"
+
+
+@pytest.mark.parametrize("form", ["utf-8", "utf-8-sig", "utf-16"])
+def test_the_token_is_struck_out_where_it_stands(stick, form):
+    file = stick / "EDGE-SETUP/edge.toml"
+    text = f"# {TOKEN}, from the manager\r\n{TEXT}"
+    file.write_bytes(before := text.encode(form))
+    read = find(stick).text
+    token = Token(stick, TOKEN)
+    asyncio.run(token.put_back())
+    assert file.read_bytes() == before
+    asyncio.run(token.strike_out())
+    assert len(file.read_bytes()) == len(before)
+    struck = find(stick).text
+    assert TOKEN not in struck
+    assert "token = ''  " in struck
+    assert struck == without_token(read, TOKEN)
+    assert read_setup(struck, "x").digest == read_setup(read, "x").digest, "it is known again"
+    asyncio.run(token.put_back())
+    assert file.read_bytes() == before
+
+
+@contextlib.contextmanager
+def full(most):
+    """No file grows beyond so many bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_on_a_full_stick_the_token_is_struck_out_and_no_answer_is_half_there(stick):
+    folder = stick / "EDGE-SETUP"
+    (folder / "result.txt").write_text("of another time")
+    with full((folder / "edge.toml").stat().st_size):
+        asyncio.run(Token(stick, TOKEN).strike_out())
+        with pytest.raises(StorageFull):
+            answer(stick, "This box was set up.\n" * 100)
+    assert TOKEN not in (folder / "edge.toml").read_text()
+    assert [path.name for path in folder.iterdir()] == ["edge.toml"]
+
+
+def test_a_token_on_a_stick_that_is_gone_is_not_struck_out(stick, tmp_path):
+    token = Token(stick, TOKEN)
+    stick.rename(tmp_path / "pulled")
+    with pytest.raises(DiskUnusable):
+        asyncio.run(token.strike_out())
+    (tmp_path / "pulled").rename(stick)
+    asyncio.run(token.put_back())
+    assert TOKEN in find(stick).text
 
 
 def test_no_link_is_followed(stick, tmp_path):

@@ -1,0 +1,337 @@
+"""``edge provision stick`` and ``boot``: what a file was found by, what came of it, who is told.
+
+Whatever goes wrong is written where the file was.
+"""
+
+# ruff: noqa: PLC0415 - see `edge.commands.parsing`
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge.access.audit.entry import Actor, Entry, Event, Kind, Outcome
+from edge.commands.parsing import configuration, configuration_file
+from edge.commands.words import moment
+from edge.errors import ConfigError, EdgeError
+
+if TYPE_CHECKING:
+    from edge.machine.places import Places
+    from edge.opening import Cache
+    from edge.provision.medium import Found
+    from edge.provision.taking import Taken, Taking, TokenPlace
+
+__all__ = ["places_of", "set_up_by_boot", "set_up_by_stick"]
+
+_STICK, _BOOT = "stick", "boot partition"
+_UPDATE = "EDGE-UPDATE"
+"""The folder of a stick that brings an update, too (`edge.updates.stick`)."""
+_LONGEST = 7000
+"""Characters of what was wrong."""
+_PATIENCE = 80.0
+"""Seconds for the service to run with other settings; the units give 400 for all."""
+_LOOK = 0.2
+_NOT_IN_FORCE = (
+    "The box is yet to start anew with these settings: the fingerprint to compare",
+    "stands on its screen then.",
+)
+_STAYS = "The file stays on the boot partition, and is tried again at the next start.\n"
+
+
+async def set_up_by_stick(options: argparse.Namespace) -> int:
+    """By what is on a stick; the answer is written onto it, and shown on the screen."""
+    from functools import partial
+
+    from edge.machine.sticks import Use, tell_of_stick
+    from edge.provision import medium
+
+    stick = options.folder
+    tell = partial(tell_of_stick, places_of(options), stick, Use.SETUP)
+    stopping = _stopping()
+    try:
+        if await asyncio.to_thread((stick / _UPDATE).is_dir):  # looked at afterwards
+            wait = partial(tell_of_stick, places_of(options), stick, Use.UPDATE, is_over=False)
+            await asyncio.to_thread(wait, "its update comes next")
+        await asyncio.to_thread(tell, "is read", is_over=False)
+        found = await asyncio.to_thread(medium.find, stick)
+        if found is None:
+            await asyncio.to_thread(tell, f"has no {medium.FOLDER}/{medium.FILE}")
+            return 0
+        words, said = await _set_up(options, found, _STICK, stopping, partial(medium.Token, stick))
+    except Exception as error:
+        said = f"not taken: {medium.ANSWER} on it says why"
+        try:
+            await asyncio.to_thread(medium.answer, stick, _refusal(error))
+        except (EdgeError, OSError):  # why it was refused is the news
+            said = "not taken, and the answer can't be written to it"
+        await asyncio.to_thread(tell, said)
+        raise
+    try:
+        await asyncio.to_thread(medium.answer, stick, words)
+    except (EdgeError, OSError):
+        await asyncio.to_thread(tell, f"{said}; the answer can't be written to it")
+        raise
+    await asyncio.to_thread(tell, said)
+    return 0
+
+
+async def set_up_by_boot(options: argparse.Namespace) -> int:
+    """By what was on the boot partition; root writes the answer there, and removes the file."""
+    from edge.machine.asking import ask
+    from edge.machine.wishes import SetupTaken
+    from edge.provision import medium
+    from edge.provision.taking import may_pass
+
+    places, stopping = places_of(options), _stopping()
+    try:
+        found = await asyncio.to_thread(medium.read_folder, places.setup)
+        if found is None:
+            return 0
+        words, _ = await _set_up(options, found, _BOOT, stopping)
+    except Exception as error:
+        # It has a code and passwords in it, and lies in the clear: it goes, unless it may still be
+        # taken; root counts at how many starts that was tried.
+        wish = SetupTaken(_refusal(error), "refused")
+        if may_pass(error):
+            wish = SetupTaken(_refusal(error) + _STAYS, "later")
+        with contextlib.suppress(EdgeError):
+            await ask(places, wish)
+        raise
+    await ask(places, SetupTaken(words))
+    return 0
+
+
+def _stopping() -> asyncio.Event:
+    """Set once this process is told to end: the stick was pulled out, or the machine ends.
+
+    What is under way is not broken off in the middle, but undone, or done.
+    """
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with contextlib.suppress(ValueError):  # not in the main thread
+            asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    return stopping
+
+
+async def _set_up(
+    options: argparse.Namespace,
+    found: Found,
+    by: str,
+    stopping: asyncio.Event,
+    place: Callable[[str], TokenPlace] | None = None,
+) -> tuple[str, str]:
+    """Have it taken; the answer for people, and what the screen says of it."""
+    from edge.provision.file import read_setup
+
+    setup = read_setup(found.text, "EDGE-SETUP/edge.toml")
+    token = place(setup.token) if place is not None and setup.token else None
+    loaded = await configuration(options)
+    from edge.opening import Cache
+
+    file = await configuration_file(options)
+    taken, wrong = None, ""
+    try:
+        async with Cache(loaded) as cache:
+            taking = _taking(options, cache, file, stopping)
+            try:
+                taken = await taking.take(setup, by, found.beside, token)
+            except EdgeError as error:
+                await cache.audit.record(_entry(by, {}, str(error)))
+                raise
+            if not taken.is_new:
+                return await _taken_before(token)
+            from edge.cache.own_settings import told
+
+            await cache.audit.record(_entry(by, told(taken.changes)))
+        if taken.changes:
+            wrong = await _come_into_force(loaded.appliance.data_dir, stopping)
+    except EdgeError as error:
+        if taken is None:
+            raise
+        wrong = f"\nBut: {error}\n{error.hint}\n"  # it was set up all the same
+    else:
+        if wrong:
+            await _refuse_unless_set_up(options, file, by, token, wrong)
+            wrong = f"\nBut: {wrong}\n"
+    if taken.stays:
+        wrong += (
+            f"\nOf another file, that was not taken to its end, holds: {', '.join(taken.stays)}\n"
+        )
+    try:
+        words = await _answer(options, by, taken)
+    except EdgeError as error:
+        words = f"This box was set up by the {by}. But: {error}\n{error.hint}\n"
+    return words + wrong, "has set this box up"
+
+
+async def _taken_before(token: TokenPlace | None) -> tuple[str, str]:
+    words, said = (
+        "This box was set up by this file before; nothing was changed.\n",
+        ("has set this box up before; nothing was changed"),
+    )
+    if token is not None:
+        try:
+            await token.strike_out()
+        except EdgeError as error:
+            words += f"But its token can't be struck out: {error}\n{error.hint}\n"
+            said += "; but its token can't be struck out"
+    return words, said
+
+
+async def _refuse_unless_set_up(
+    options: argparse.Namespace, file: Path | None, by: str, token: TokenPlace | None, why: str
+) -> None:
+    """The service took the settings of a file back, and the box is as new: another may be taken.
+
+    Raises:
+        ConfigError: So it is.
+        HalfTaken: Something of the file holds all the same.
+    """
+    loaded = await configuration(options)
+    from edge.opening import Cache
+    from edge.provision.journal import HalfTaken
+
+    async with Cache(loaded) as cache:
+        if await _taking(options, cache, file).settle():
+            return  # there is an admin by now, who sees to it
+        await cache.audit.record(_entry(by, {}, why))
+    hint = "mend them, and put the stick in once more"
+    if token is not None:
+        try:
+            await token.put_back()
+        except EdgeError as error:
+            raise HalfTaken(
+                f"{why}; its token is struck out", hint=f"{hint}, with another"
+            ) from error
+    raise ConfigError(why, hint=hint)
+
+
+async def _come_into_force(folder: Path, stopping: asyncio.Event) -> str:
+    """Have the service begin anew with what was written, and wait for that; what is wrong of it.
+
+    Args:
+        folder: ``data_dir``.
+        stopping: Set if there is nobody to be told what came of it.
+
+    Raises:
+        EdgeError: The service can't be told.
+    """
+    from edge.admin.local import ask_service
+    from edge.cache.own_settings import in_force, said_in, setback
+
+    written = await asyncio.to_thread(said_in, folder)
+    if await ask_service(folder, "settings") is None:
+        return ""  # it starts with them; the answer says that they are not in force yet
+    until, why = time.monotonic() + _PATIENCE, ""
+    while time.monotonic() < until and not stopping.is_set():
+        # Those that it took back it may yet put back: that is known once it runs.
+        is_over = await asyncio.to_thread(in_force, folder)
+        if said := await asyncio.to_thread(setback, folder):
+            why = said
+        elif is_over:
+            break
+        await asyncio.sleep(_LOOK)
+    if await asyncio.to_thread(said_in, folder) != written:
+        return f"the box does not start with these settings{why and ': '}{why}"
+    return ""
+
+
+def _taking(
+    options: argparse.Namespace,
+    cache: Cache,
+    file: Path | None,
+    stopping: asyncio.Event | None = None,
+) -> Taking:
+    from functools import partial
+
+    from edge.cache.own_settings import OwnSettings
+    from edge.crypto.secrets import PURPOSE, seal_secret
+    from edge.machine.asking import ask
+    from edge.provision.taking import Taking
+
+    seal = partial(seal_secret, key=cache.keys.derive(PURPOSE))
+    own = OwnSettings(file, cache.folder, seal)
+    places = places_of(options)
+    return Taking(
+        cache.folder,
+        cache.users,
+        own,
+        machine=partial(ask, places),
+        places=places,
+        is_stopped=(stopping or asyncio.Event()).is_set,
+    )
+
+
+def _entry(by: str, told: dict[str, str], reason: str = "") -> Entry:
+    return Entry(
+        at=time.time(),
+        event=Event.ADMINISTERED,
+        actor=Actor(by, Kind.MACHINE),
+        outcome=Outcome.REFUSED if reason else Outcome.SUCCESS,
+        what="edge provision",
+        reason=reason,
+        detail=told,
+    )
+
+
+async def _answer(options: argparse.Namespace, by: str, taken: Taken) -> str:
+    loaded = await configuration(options)  # as it is from now on
+    from edge.access.tls import fingerprints
+    from edge.cache.network import look
+    from edge.cache.own_settings import in_force
+    from edge.console.address import page_address
+    from edge.machine.places import Places
+
+    page = await asyncio.to_thread(page_address, loaded, Places().firewall, is_new=True)
+    folder = loaded.appliance.data_dir
+    # Another name has another certificate, which the service makes as it begins anew.
+    shown = None
+    if holds := await asyncio.to_thread(in_force, folder):
+        shown = await asyncio.to_thread(fingerprints, loaded.http, folder / "tls")
+    looks = {one.what: one.found for one in await asyncio.to_thread(look)}
+    lines = [
+        f"This box was set up by the {by}, {moment(time.time())}.",
+        "",
+        f"Name       {loaded.appliance.name}",
+        f"Page       {page}",
+        f"Addresses  {looks['address']}",
+    ]
+    if shown is not None:
+        lines.append(f"Trust      SHA-256 {shown.authority or shown.server}")
+    if not holds:
+        lines += ["", *_NOT_IN_FORCE]
+    gone = "It was struck out of the file." if by == _STICK else "The file was removed."
+    if taken.code_until is not None:
+        lines += [
+            "",
+            "The first admin is made on the page with the token of the file, until",
+            f"{moment(taken.code_until)}. {gone}",
+        ]
+    else:
+        lines += ["", "The code of the first admin is on the screen of the box."]
+    if by == _STICK:
+        lines += ["", "Passwords still stand in the file: delete it, or lock the stick away."]
+    return "\n".join([*lines, ""])
+
+
+def _refusal(error: Exception) -> str:
+    from edge.provision.journal import HalfTaken
+
+    hint = f"{error.hint[:_LONGEST]}\n" if isinstance(error, EdgeError) and error.hint else ""
+    said = str(error)[:_LONGEST]  # what stands in the file may be as long as that is
+    if isinstance(error, EdgeError) and not isinstance(error, HalfTaken):
+        return f"Nothing was changed: {said}\n{hint}"
+    return f"This box was not set up to the end: {said}\n{hint}"
+
+
+def places_of(options: argparse.Namespace) -> Places:
+    """Of the machine that is set up."""
+    from edge.machine.places import Places
+
+    return Places() if options.root is None else Places.under(options.root)
