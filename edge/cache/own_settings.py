@@ -37,6 +37,7 @@ __all__ = [
     "DAMAGED_WHY",
     "FORMER",
     "REFUSED",
+    "REFUSED_WHY",
     "Change",
     "Known",
     "OwnSettings",
@@ -46,6 +47,7 @@ __all__ = [
     "prove",
     "put_back",
     "recover",
+    "refused_why",
     "said_in",
     "setback",
     "take_back",
@@ -56,6 +58,7 @@ __all__ = [
 FORMER: Final = f"{OWN}.former"
 REFUSED: Final = f"{OWN}.refused"
 """What was taken back last."""
+REFUSED_WHY: Final = f"{REFUSED}.why"
 SETBACK: Final = f"{OWN}.setback"
 """Why, until the service runs and has told it."""
 DAMAGED: Final = f"{OWN}.damaged"
@@ -396,6 +399,7 @@ def take_back(folder: Path, why: str = "") -> bool:
         with contextlib.suppress(OSError):  # what can't be read is not to be had back
             write_file(folder / REFUSED, own.read_bytes())
         with contextlib.suppress(OSError):  # a full disk: it is told in the log
+            write_file(folder / REFUSED_WHY, why.encode())
             write_file(folder / SETBACK, why.encode())
         if own.is_dir():
             own.rename(folder / f"{DAMAGED}.{os.getpid()}")
@@ -415,14 +419,24 @@ def put_back(folder: Path) -> bool:
             return False
         write_file(folder / FORMER, own.read_bytes() if own.exists() else b"")
         refused.replace(own)
+        (folder / REFUSED_WHY).unlink(missing_ok=True)
         (folder / SETBACK).unlink(missing_ok=True)
         sync_folder(folder)
     return True
 
 
+def refused_why(folder: Path) -> str:
+    """Why the settings that were taken back last were; empty if nothing says so. Blocks."""
+    return _said(folder / REFUSED_WHY)
+
+
 def setback(folder: Path) -> str:
     """Why settings were taken back, of which nobody was told yet; empty if none were. Blocks."""
+    return _said(folder / SETBACK)
+
+
+def _said(path: Path) -> str:
     try:
-        return (folder / SETBACK).read_text(encoding="utf-8", errors="replace")
+        return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""

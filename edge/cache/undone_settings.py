@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from edge.cache.own_settings import FORMER, REFUSED, Written, written_in
+from edge.cache.own_settings import FORMER, REFUSED, REFUSED_WHY, Written, written_in
 from edge.crypto.durable import one_at_a_time, sync_folder, write_file
 from edge.errors import DecisionRefused, StorageFull
 from edge.loading import OWN
@@ -42,14 +42,18 @@ def undo_change(folder: Path, before: Written, after: Written | None) -> None:
             raise StorageFull(f"the settings could not be taken back: {error.strerror}") from error
 
 
-def is_taken_back(folder: Path, digest: str) -> bool:
-    """Whether settings were taken back last, and do not stand there again.
+def is_taken_back(folder: Path, digest: str, before: str | None) -> bool:
+    """Whether settings were taken back, and do not stand there again.
 
     Args:
         folder: ``data_dir``.
         digest: SHA-256 of the file with them.
+        before: What the file said before, by which it is known on a disk that was full; None: that
+            is not known.
     """
-    return _digest(folder / REFUSED) == digest != _digest(folder / OWN)
+    now = _digest(folder / OWN)
+    is_former = before is not None and now == digest_of(before)
+    return now != digest and (is_former or _digest(folder / REFUSED) == digest)
 
 
 def forget_taken_back(folder: Path, digest: str) -> None:
@@ -60,8 +64,9 @@ def forget_taken_back(folder: Path, digest: str) -> None:
         digest: As of `is_taken_back`.
     """
     with one_at_a_time(folder):
-        if _digest(folder / REFUSED) == digest:
-            (folder / REFUSED).unlink()
+        if digest and _digest(folder / REFUSED) == digest:
+            (folder / REFUSED).unlink(missing_ok=True)
+            (folder / REFUSED_WHY).unlink(missing_ok=True)
             sync_folder(folder)
 
 
@@ -70,8 +75,10 @@ def digest_of(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _digest(path: Path) -> str | None:
+def _digest(path: Path) -> str:
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError:
-        return None
+    except FileNotFoundError:
+        return digest_of("")
+    except OSError:  # it is not any settings
+        return ""

@@ -223,21 +223,20 @@ async def _come_into_force(folder: Path, stopping: asyncio.Event) -> str:
         EdgeError: The service can't be told.
     """
     from edge.admin.local import ask_service
-    from edge.cache.own_settings import in_force, said_in, setback
+    from edge.cache.own_settings import in_force, refused_why, said_in, setback
 
     written = await asyncio.to_thread(said_in, folder)
     if await ask_service(folder, "settings") is None:
         return ""  # it starts with them; the answer says that they are not in force yet
-    until, why = time.monotonic() + _PATIENCE, ""
+    until = time.monotonic() + _PATIENCE
     while time.monotonic() < until and not stopping.is_set():
         # Those that it took back it may yet put back: that is known once it runs.
         is_over = await asyncio.to_thread(in_force, folder)
-        if said := await asyncio.to_thread(setback, folder):
-            why = said
-        elif is_over:
+        if is_over and not await asyncio.to_thread(setback, folder):
             break
         await asyncio.sleep(_LOOK)
     if await asyncio.to_thread(said_in, folder) != written:
+        why = await asyncio.to_thread(refused_why, folder)
         return f"the box does not start with these settings{why and ': '}{why}"
     return ""
 

@@ -290,8 +290,11 @@ class Journal:
         mark = await asyncio.to_thread(read_provisioned, self._folder)
         settings = ""
         if mark is not None:
-            settings = mark.settings
-            if not await asyncio.to_thread(is_taken_back, self._folder, settings):
+            settings, said = mark.settings, self._half.settings
+            before = said.before.text if said is not None else None
+            if not settings or not await asyncio.to_thread(
+                is_taken_back, self._folder, settings, before
+            ):
                 if await asyncio.to_thread(in_force, self._folder):
                     await self.close()
                 return []
@@ -301,8 +304,8 @@ class Journal:
         stays = await self.undo()
         await asyncio.to_thread(forget_taken_back, self._folder, settings)
         if self._half != _Half():
-            what = ", ".join(words for words, _ in stays)
-            error = stays[-1][1]
+            left = [one for one in stays if not isinstance(one[1], DecisionRefused)]
+            what, error = ", ".join(words for words, _ in left), left[0][1]
             raise HalfTaken(
                 f"an earlier file was not taken to its end, and of it holds: {what}; {error}",
                 hint=error.hint if isinstance(error, EdgeError) else "",

@@ -167,6 +167,16 @@ async def test_with_settings_that_were_taken_back_the_box_is_new(
     await is_new(cache, tmp_path)
 
 
+async def test_settings_that_were_taken_back_on_a_full_disk_are_known_by_those_of_before(
+    box, cache, tmp_path
+):
+    await box().take(read_setup(SECOND, "second"), "stick", {})
+    (cache.folder / "settings.toml.refused").mkdir()
+    await asyncio.to_thread(take_back, cache.folder)
+    assert not await box().settle()
+    await is_new(cache, tmp_path)
+
+
 async def test_an_admin_who_was_made_by_then_keeps_it(box, cache, wishes, beside):
     await box().take(read_setup(FIRST, "first"), "stick", beside)
     await cache.users.redeem(TOKEN, PASSWORD, name="anna")
