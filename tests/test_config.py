@@ -252,7 +252,7 @@ def test_the_environment_goes_before_the_file(load):
         ("dimse.commit_report_days = 366\n", "dimse.commit_report_days must be 365 at the most"),
         ("dimse.commit_grace_seconds = 4000\n", "commit_grace_seconds must be 3600 at the most"),
         ('dimse.commit_after = "never"\n', "dimse.commit_after"),
-        ("sync.sweep_minutes = nan\n", "edge.toml:1: sync.sweep_minutes is too large"),
+        ("sync.sweep_minutes = nan\n", "edge.toml:1: sync.sweep_minutes is no number"),
         (f"sync.sweep_minutes = {10**400}\n", "edge.toml:1: sync.sweep_minutes is too large"),
         ("sync.sweep_minutes = " + "9" * 5000, "edge.toml: not valid TOML"),
         ("sync.calendar = " + "[" * 3000, "edge.toml: not valid TOML"),
