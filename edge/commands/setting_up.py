@@ -197,19 +197,21 @@ async def _refuse_unless_set_up(
     from edge.opening import Cache
     from edge.provision.journal import HalfTaken
 
+    wrong: EdgeError = ConfigError(why, hint="mend them, and put the stick in once more")
     async with Cache(loaded) as cache:
-        if await _taking(options, cache, file).settle():
-            return  # there is an admin by now, who sees to it
-        await cache.audit.record(_entry(by, {}, why))
-    hint = "mend them, and put the stick in once more"
+        try:
+            if await _taking(options, cache, file).settle():
+                return  # there is an admin by now, who sees to it
+        except HalfTaken as error:
+            wrong = HalfTaken(f"{why}; {error}", hint=error.hint)
+        await cache.audit.record(_entry(by, {}, str(wrong)))
     if token is not None:
         try:
             await token.put_back()
         except EdgeError as error:
-            raise HalfTaken(
-                f"{why}; its token is struck out", hint=f"{hint}, with another"
-            ) from error
-    raise ConfigError(why, hint=hint)
+            struck = f"{wrong}; the token is struck out of the file"
+            raise HalfTaken(struck, hint=f"{wrong.hint}, with another token") from error
+    raise wrong
 
 
 async def _come_into_force(folder: Path, stopping: asyncio.Event) -> str:

@@ -145,12 +145,15 @@ def undo_settings(folder: Path) -> None:
 
 
 @contextlib.asynccontextmanager
-async def alone(folder: Path, patience: float = 0.0) -> AsyncGenerator[None]:
+async def alone(
+    folder: Path, patience: float = 0.0, go_on: Callable[[], None] = lambda: None
+) -> AsyncGenerator[None]:
     """One file at a time: a stick and the boot partition are found at the same start.
 
     Args:
         folder: ``data_dir``.
         patience: Seconds to wait for the end of another.
+        go_on: Raises if nobody waits any more.
 
     Raises:
         NotYet: Another is taken just now.
@@ -171,6 +174,7 @@ async def alone(folder: Path, patience: float = 0.0) -> AsyncGenerator[None]:
             else:
                 yield
                 return
+        go_on()
         await asyncio.sleep(_LOOK)
 
 

@@ -182,7 +182,7 @@ class Taking:
             HalfTaken: It failed, and not all of it could be undone, or not all of an earlier one;
                 after any other error nothing is changed.
         """
-        async with alone(self._folder, _TURN):
+        async with alone(self._folder, _TURN, self._go_on):
             stays = await self._journal.settle()
             before = await asyncio.to_thread(read_provisioned, self._folder)
             if before is not None and before.digest == setup.digest:

@@ -258,6 +258,14 @@ async def test_who_is_told_to_stop_undoes_all_of_it(box, cache, wishes, beside, 
     await is_new(cache, tmp_path)
 
 
+async def test_who_is_told_to_stop_does_not_wait_for_its_turn(box, cache):
+    taking = box()
+    taking._is_stopped = lambda: True
+    async with journal.alone(cache.folder):
+        with pytest.raises(CutShort):
+            await taking.take(read_setup(SECOND, "second"), "stick", {})
+
+
 class Paper:
     """Where a token stands."""
 
