@@ -25,14 +25,13 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from edge.crypto.paper import from_paper, to_paper
+from edge.crypto.paper import Paper, from_paper, to_paper
 from edge.crypto.sealed import HEADER_LENGTH, KEY_ID_LENGTH, Algorithm, Header, Opener, Sealer
 from edge.errors import SealBroken, WrongKey
 
 __all__ = ["Recipient", "RecoveryKey"]
 
 _LENGTH = 32
-_WRITTEN = b"edge recovery key 1"
 _MAGIC, _VERSION = b"EDGEBKUP", 1
 _ENVELOPE = struct.Struct(">8sB7x16s32s")
 _CHECK = 16
@@ -131,16 +130,16 @@ class RecoveryKey:
 
     def to_groups(self) -> list[str]:
         """The key for paper."""
-        return to_paper(self.secret, _WRITTEN)
+        return to_paper(self.secret, Paper.BACKUPS)
 
     @classmethod
     def from_text(cls, text: str) -> RecoveryKey:
         """A key as somebody typed it.
 
         Raises:
-            WrongKey: It is none; the message names the groups to look at.
+            WrongKey: It is none; the message names the groups to look at, or which other key it is.
         """
-        return cls(from_paper(text, _WRITTEN, "recovery key"))
+        return cls(from_paper(text, Paper.BACKUPS))
 
 
 def _secret(shared: bytes, sender: bytes, public: bytes) -> bytes:

@@ -24,14 +24,13 @@ import re
 from typing import Final
 
 from edge.crypto.durable import sync_folder, write_file
-from edge.crypto.paper import from_paper, to_paper
+from edge.crypto.paper import Paper, from_paper, to_paper
 from edge.errors import MachineRefused
 from edge.machine.places import Places
 from edge.machine.tools import Tools
 
 __all__ = ["groups_of", "keep_disk_key", "passphrase_from"]
 
-_WRITTEN: Final = b"edge disk key 1"
 _MODHEX: Final = "cbdefghijklnrtuv"
 """Characters that are in the same place on every keyboard; systemd's slots want them."""
 _HEX: Final = "0123456789abcdef"
@@ -109,7 +108,7 @@ def _kept(places: Places) -> str:
 def _show(places: Places, kept: str) -> None:
     """Where the service's group may read it, until the machine ends."""
     secret = bytes.fromhex(kept.replace("-", "").translate(str.maketrans(_MODHEX, _HEX)))
-    written = " ".join(to_paper(secret, _WRITTEN))
+    written = " ".join(to_paper(secret, Paper.DISK))
     unfinished = places.disk_key.with_name(f".{places.disk_key.name}.new")
     unfinished.unlink(missing_ok=True)
     flags = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY | os.O_CLOEXEC
@@ -134,8 +133,8 @@ def passphrase_from(typed: str) -> str:
     """What opens the slot, of what somebody typed from paper.
 
     Raises:
-        WrongKey: It is none; the message names the groups to look at.
+        WrongKey: It is none; the message names the groups to look at, or which other key it is.
     """
-    secret = from_paper(typed, _WRITTEN, "recovery key of the disk")
+    secret = from_paper(typed, Paper.DISK)
     modhex = secret.hex().translate(str.maketrans(_HEX, _MODHEX))
     return "-".join(modhex[at : at + 8] for at in range(0, len(modhex), 8))

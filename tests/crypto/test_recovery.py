@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.crypto.paper import GROUP, GROUPS
+from edge.crypto.paper import GROUP, GROUPS, Paper, to_paper
 from edge.crypto.recovery import Recipient, RecoveryKey
 from edge.errors import SealBroken, WrongKey
 
@@ -71,6 +71,19 @@ def test_a_character_too_few_or_too_many_is_found_and_its_group_named(key, place
         assert f"look at group {group + 1}:" in found.value.hint
         with pytest.raises(WrongKey):
             RecoveryKey.from_text("".join(typed))
+
+
+def test_the_key_of_the_disk_is_not_taken_for_it_and_is_called_by_its_name():
+    groups = to_paper(bytes(range(32)), Paper.DISK)
+    with pytest.raises(WrongKey) as found:
+        RecoveryKey.from_text(" ".join(groups))
+    assert str(found.value) == (
+        "this is the recovery key of the disk; what is wanted is the recovery key"
+    )
+    assert "“Recovery key”" in found.value.hint
+    groups[3] = groups[3][::-1]  # of a key that is none at all, the group to look at is told
+    with pytest.raises(WrongKey, match="group 4 of the recovery key is not right"):
+        RecoveryKey.from_text(" ".join(groups))
 
 
 @given(KEYS, st.tuples(st.integers(0, GROUPS - 1), st.integers(0, GROUPS - 1)))

@@ -184,5 +184,9 @@ def test_a_mistake_is_named_with_its_group(machine, keep):
 def test_the_key_of_backups_is_not_taken_for_it():
     from edge.crypto.recovery import RecoveryKey  # noqa: PLC0415
 
-    with pytest.raises(WrongKey, match="recovery key of the disk"):
+    with pytest.raises(WrongKey) as found:
         passphrase_from(" ".join(RecoveryKey.new().to_groups()))
+    assert str(found.value) == (
+        "this is the recovery key; what is wanted is the recovery key of the disk"
+    )
+    assert "“Recovery key of the disk”" in found.value.hint
