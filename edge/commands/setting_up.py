@@ -286,7 +286,7 @@ async def _answer(options: argparse.Namespace, by: str, taken: Taken) -> str:
     from edge.access.tls import fingerprints
     from edge.cache.network import look
     from edge.cache.own_settings import in_force
-    from edge.console.address import page_address
+    from edge.cache.page_address import page_address
     from edge.machine.places import Places
 
     page = await asyncio.to_thread(page_address, loaded, Places().firewall, is_new=True)

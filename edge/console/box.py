@@ -28,8 +28,8 @@ from edge.admin.local_keys import Opening, open_service, state_of_service
 from edge.cache.condition import Level
 from edge.cache.machine import temperature
 from edge.cache.network import look
+from edge.cache.page_address import page_address
 from edge.config import Config
-from edge.console.address import page_address
 from edge.console.advice import setup_refused
 from edge.console.service import (
     ODD,

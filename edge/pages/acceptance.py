@@ -9,14 +9,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from cryptography import x509
 
 from edge.access.authority import fingerprint
 from edge.access.roles import Act
-from edge.cache.network import Look, look
+from edge.cache.network import look
+from edge.cache.page_address import page_addresses
 from edge.cache.status import Status
+from edge.config import Config
 from edge.machine.places import Places
 from edge.pages.page import Page, Visit
 from edge.pages.words import Words, noted
@@ -64,18 +67,33 @@ _STRANGERS: Final = {
 async def fill(visit: Visit) -> Mapping[str, Any]:
     """How the box is, in the words of a form."""
     status, now, words = await visit.means.live.status(), time.time(), visit.words
-    looks, version, disk_key = await asyncio.to_thread(_machine)
-    address = next((one.found for one in looks if one.what == "address" and one.is_fine), "")
+    machine = await asyncio.to_thread(_machine, visit.means.config)
     return {
         "made": _when(words, now),
-        "facts": list(_facts(visit, status, address, version, disk_key)),
+        "facts": list(_facts(visit, status, machine)),
         "checks": CHECKS,
     }
 
 
-def _machine() -> tuple[list[Look], str, str]:
-    """Its network, the version of its system, and where the key of its disk is. Blocks."""
-    return look(), HERE.shown_version, disk_key_of(Places())
+@dataclass(frozen=True, slots=True)
+class _Machine:
+    address: str
+    """Its addresses, with commas between them; empty: none leads anywhere."""
+    page: str
+    """Where its page is, whatever the browser calls it that asks."""
+    version: str
+    """Of its system."""
+    disk_key: str
+    """As `disk_key_of`."""
+
+
+def _machine(config: Config) -> _Machine:
+    """What it says of itself. Blocks."""
+    places = Places()
+    address = next((one.found for one in look() if one.what == "address" and one.is_fine), "")
+    found = address.split(", ") if address else []
+    page = ", ".join(page_addresses(config, places.firewall, found))
+    return _Machine(address, page, HERE.shown_version, disk_key_of(places))
 
 
 def disk_key_of(places: Places) -> str:
@@ -95,17 +113,15 @@ def _when(words: Words, moment: float) -> str:
     return f"{words.date(moment)}, {words.time(moment)}"
 
 
-def _facts(
-    visit: Visit, status: Status, address: str, version: str, disk_key: str
-) -> Iterator[tuple[str, str]]:
+def _facts(visit: Visit, status: Status, machine: _Machine) -> Iterator[tuple[str, str]]:
     """Names, and what holds."""
     words, config = visit.words, visit.means.config
     _ = words.gettext
     yield _("Box"), config.appliance.name
-    yield _("Version"), version
-    if disk_key:
-        yield _("Key of the disk"), _(disk_key)
-    yield _("Address of its page"), str(visit.request.url.origin())
+    yield _("Version"), machine.version
+    if machine.disk_key:
+        yield _("Key of the disk"), _(machine.disk_key)
+    yield _("Address of its page"), machine.page
     if pem := visit.means.authority():
         found = fingerprint(x509.load_pem_x509_certificate(pem))
         yield _("SHA-256 of the box’s own authority"), found
@@ -114,11 +130,11 @@ def _facts(
     yield (
         "DICOM",
         _("AE title %(title)s, port %(port)s", title=title, port=port)
-        if not address
+        if not machine.address
         else _(
             "AE title %(title)s, address %(address)s, port %(port)s",
             title=title,
-            address=address,
+            address=machine.address,
             port=port,
         ),
     )

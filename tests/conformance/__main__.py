@@ -49,7 +49,7 @@ def _differs(results: dict[str, Result], *, whole: bool) -> bool:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m tests.conformance",
+        prog="scripts/conformance",
         description="Checks a DICOMweb service against PS3.18, sentence by sentence.",
         epilog="It stores small synthetic studies, under new UIDs at every run, and leaves them.",
     )

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-import edge
 from edge import config
 from edge.access import totp
 from edge.access.factors import Factors
@@ -21,7 +20,6 @@ from edge.access.roles import Role
 from edge.app import Appliance
 from edge.cache.condition import Level
 from edge.console import box as box_module
-from edge.console.address import page_address
 from edge.console.box import LocalBox
 from edge.console.silence import BUSY, Silence
 from edge.console.view import CodeWrong, SecondFactorNeeded
@@ -390,32 +388,6 @@ async def test_what_the_machine_s_file_says_of_that_port_is_said_there(
         await box.keep_page("", None)
     assert not service.applying.asked.is_set()
     assert await entries(loaded, "administered") == []
-
-
-@pytest.mark.parametrize(
-    ("changes", "address"),
-    [
-        ({}, "https://edge.local:8443/"),
-        ({"names": ("pacs.clinic.example",)}, "https://pacs.clinic.example:8443/"),
-        ({"listen": "[fd00::1]:443"}, "https://[fd00::1]/"),
-        ({"listen": "127.0.0.1:80", "tls": "off"}, "http://127.0.0.1:80/"),
-    ],
-)
-def test_where_a_browser_finds_it(changes, address, tmp_path):
-    loaded = config.Config(http=replace(config.Http(), **changes))
-    assert page_address(loaded, tmp_path / "none", is_new=False) == address
-    assert page_address(loaded, tmp_path / "none", is_new=True) == f"{address}welcome"
-
-
-def test_where_the_image_leads_browsers_to_it_they_need_no_port():
-    rules = Path(edge.__file__).parent.parent / "image/mkosi.extra/usr/lib/edge/firewall.nft"
-    plain = config.Config()
-    assert page_address(plain, rules, is_new=True) == "https://edge.local/welcome"
-    for http, address in (
-        (config.Http(listen="0.0.0.0:9443"), "https://edge.local:9443/"),
-        (config.Http(tls="off"), "http://edge.local:8443/"),
-    ):
-        assert page_address(config.Config(http=http), rules, is_new=False) == address
 
 
 @contextlib.asynccontextmanager

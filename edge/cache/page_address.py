@@ -1,18 +1,20 @@
-"""Where a browser finds the web page of this box, as the screen shows it."""
+"""Where a browser finds the web page of this box, as the screen and the paper of it say."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from edge.addresses import host_and_port, host_name
 from edge.config import Config
 
-__all__ = ["page_address"]
+__all__ = ["page_address", "page_addresses"]
 
 _USUAL: Final = 443
 """The port of a browser that was told none."""
+_ALL: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, not listened on
 
 
 def page_address(config: Config, firewall: Path, *, is_new: bool) -> str:
@@ -28,13 +30,32 @@ def page_address(config: Config, firewall: Path, *, is_new: bool) -> str:
     host, port = host_and_port(config.http.listen)
     if config.http.names:
         host = config.http.names[0]
-    elif host in ("0.0.0.0", "::"):  # noqa: S104 - compared with, not listened on
+    elif host in _ALL:
         host = f"{host_name(config.appliance.name)}.local"
+    return _at(host, port, config, firewall) + ("welcome" if is_new else "")
+
+
+def page_addresses(config: Config, firewall: Path, found: Sequence[str]) -> list[str]:
+    """As `page_address` first, then by each address of the machine at which the page is.
+
+    Blocks.
+
+    Args:
+        config: Of the box.
+        firewall: Likewise.
+        found: Addresses of the machine.
+    """
+    host, port = host_and_port(config.http.listen)
+    by_number = found if host in _ALL else ()
+    others = [_at(one, port, config, firewall) for one in by_number]
+    return [page_address(config, firewall, is_new=False), *others]
+
+
+def _at(host: str, port: int, config: Config, firewall: Path) -> str:
     scheme = "http" if config.http.tls == "off" else "https"
-    page = "welcome" if is_new else ""
     is_usual = scheme == "https" and (port == _USUAL or _is_led(firewall, port))
     shown = "" if is_usual else f":{port}"
-    return f"{scheme}://{f'[{host}]' if ':' in host else host}{shown}/{page}"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}{shown}/"
 
 
 def _is_led(firewall: Path, port: int) -> bool:
