@@ -88,7 +88,7 @@ class Question(ModalScreen[bool]):
             yield Static(harmless(self._text), id="text", markup=False)
             yield from self.more()
             with Horizontal(classes="buttons"):
-                yield Button(self._yes, id="yes", variant="primary")
+                yield Button(self._yes, id="yes")
                 if self._no:
                     yield Button(self._no, id="no")
 
@@ -151,7 +151,7 @@ class Form(ModalScreen[NetworkSettings | Typed | Move | str | None]):
             yield Static("", id="wrong", markup=False)
             yield Static(_HELP, id="help", markup=False)
             with Horizontal(classes="buttons"):
-                yield Button(self.go, id="go", variant="primary")
+                yield Button(self.go, id="go")
                 yield Button("Leave", id="leave")
                 yield from self.more()
 

@@ -56,6 +56,8 @@ _OPENED_HERE: Final = frozenset({Needs.PASSPHRASE, Needs.NEW_PASSPHRASE, Needs.R
 _OTHER_ROWS: Final = 3
 """The title, the keys, and a blank line."""
 _LOG_IN: Final = "Log in"
+_RESET: Final = "The box is being reset. Leave it on."
+_COUNTED: Final = "What exists only here is counted; if there is nothing, it is reset. Leave it on."
 _NAME_IN_FOOTER: Final = 12
 _ENDS: Final = 180.0
 """Seconds in which the machine has ended that was told to."""
@@ -384,7 +386,7 @@ class ConsolePage(App[None], inherit_bindings=False):
             return
 
         async def reset(is_forced: bool) -> None:
-            self._go_on_saying("The box is being reset. Leave it on.")
+            self._go_on_saying(_RESET if is_forced else _COUNTED)
             try:
                 await self._box.reset(person, is_forced=is_forced)
             except BaseException:

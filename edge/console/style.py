@@ -1,7 +1,7 @@
 """How the page on the screen of the box looks, in the words of textual.
 
 Of colours, those sixteen that a text console has, by what they are there: it shows the nearest one,
-and what is bold and black as dark grey.
+and what is bold and black as dark grey. Of buttons, the one alone is filled that Enter presses.
 """
 
 from __future__ import annotations
@@ -34,5 +34,9 @@ ModalScreen { align: center middle; }
 #left { color: #ffff00; }
 #seen { margin-bottom: 1; }
 #text { margin-bottom: 1; }
-.buttons { height: 3; } .buttons Button { margin-right: 2; }
+.buttons { height: 3; }
+.buttons Button { margin-right: 2; background: #000000; color: #ffffff; border: solid #808080;
+                  text-style: none; tint: #000000 0%; }
+.buttons Button:focus { background: #c0c0c0; color: #000000; border: solid #c0c0c0;
+                        text-style: none; background-tint: #000000 0%; tint: #000000 0%; }
 """

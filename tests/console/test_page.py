@@ -8,6 +8,8 @@ from dataclasses import replace
 from itertools import count
 
 import pytest
+from rich.color import ColorSystem
+from textual.geometry import Region
 from textual.widgets import Button, Input, Static
 
 from edge.cache.condition import Level
@@ -28,6 +30,8 @@ from edge.machine.wishes import Back, Keep, Network, NetworkSettings, PowerOff, 
 from tests.console.boxes import ANNA, IN_USE, NEW, FakeBox
 
 PATIENCE = 60.0
+FILLED, PLAIN = (0, 7, False, False), (15, 0, False, False)
+"""Black on white, and white on black, of a text console."""
 
 
 @contextlib.asynccontextmanager
@@ -412,6 +416,34 @@ async def test_a_factory_reset_is_for_who_logged_in_and_types_the_name():
         await until(pilot, lambda: ("reset", "anna", False) in box.asked)
 
 
+def drawn(button):
+    """How a text console has a button: of its words, and behind them, which of its colours."""
+    for strip in button.render_lines(Region(0, 0, *button.outer_size)):
+        for segment in strip:
+            if button.label.plain in segment.text:
+                style = segment.style
+                colours = (style.color, style.bgcolor)
+                numbers = (one.downgrade(ColorSystem.STANDARD).number for one in colours)
+                return (*numbers, bool(style.bold), bool(style.reverse))
+    raise AssertionError(button.label)
+
+
+async def test_on_a_text_console_the_button_that_enter_presses_looks_chosen():
+    box = FakeBox(NEW)
+    async with shown(box) as (page, pilot):
+        await pilot.press("c")
+        asked = await appears(pilot, Question)
+        yes, no = (asked.query_one(f"#{name}", Button) for name in ("yes", "no"))
+        for chosen, other in ((no, yes), (yes, no)):
+            await until(pilot, lambda chosen=chosen: page.focused is chosen)
+            await until(pilot, lambda chosen=chosen: drawn(chosen) == FILLED)
+            assert drawn(other) == PLAIN
+            await pilot.press("tab")
+        await until(pilot, lambda: page.focused is no)
+        await pilot.press("tab", "enter")
+        await until(pilot, lambda: "new code" in box.asked)
+
+
 async def test_no_key_breaks_a_reset_off():
     box = FakeBox()
     async with shown(box) as (page, pilot):
@@ -429,7 +461,9 @@ async def test_no_key_breaks_a_reset_off():
             await pilot.press(key)
         await until(pilot, lambda: len(box.looks) > looked + 2)
         assert len(page.screen_stack) == 1
-        assert "being reset" in text(page, "sentence")  # as long as it takes
+        said = text(page, "sentence")  # as long as it takes
+        assert said.startswith("What exists only here is counted")
+        assert "being reset" not in said  # it may yet be refused
         box.may_end.set()
         await until(pilot, lambda: box.ended == ["reset"])
 
@@ -449,8 +483,11 @@ async def test_what_is_refused_to_who_forces_it_is_told():
         await press(pilot, "yes")
         await appears(pilot, ResetForm)
         await write(pilot, name="radiology")
+        box.may_end.clear()
         await press(pilot, "go")
         await until(pilot, lambda: ("reset", "anna", True) in box.asked)
+        assert text(page, "sentence") == "The box is being reset. Leave it on."
+        box.may_end.set()
         await until(pilot, lambda: "still coming in" in str(form_text(pilot)))
         await press(pilot, "yes")
         await until(pilot, lambda: "safe in the cloud" in text(page, "sentence"))

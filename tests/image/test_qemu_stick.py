@@ -202,7 +202,7 @@ def runs_from_its_own(hands, disk):
 
 
 def test_its_page_is_on_the_serial_line_once_enter_is_pressed(box):
-    box.until_said("Press Enter for the page of this box: its address, and its set-up code")
+    box.until_said("Press Enter for the page of this box: how it is, its address")
     after = len(box.console)
     box.type_on_line(ENTER)
     box.until_said("This box is new: open its web page in a browser here", after=after)

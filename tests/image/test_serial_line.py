@@ -67,7 +67,8 @@ def test_the_page_comes_once_enter_is_pressed_and_not_before(tmp_path):
     command = command.replace("/opt/edge/.venv/bin/edge", str(page))
     with subprocess.Popen(["sh", "-c", command], stdin=line, stdout=line) as started:
         os.close(line)
-        assert "The page" not in read_to(ours, "set-up code")
+        assert "The page" not in (said := read_to(ours, "set-up code"))
+        assert "of a new one the set-up code" in said  # nobody is offered one that there is not
         assert started.poll() is None
         os.write(ours, b"\n")
         read_to(ours, "The page: console")

@@ -17,7 +17,8 @@ from tests.image.booted import PATIENCE, UNIT, booted, hindrance
 
 UNITS = UNIT.parent
 NAMES = ("edge-ups-driver", "edge-ups-server", "edge-ups")
-MOST_EXPOSED = {"edge-ups-driver": 2.5, "edge-ups-server": 1.4, "edge-ups": 2.9}
+LOOK = "edge-ups-look"
+MOST_EXPOSED = {"edge-ups-driver": 2.5, "edge-ups-server": 1.4, "edge-ups": 2.9, LOOK: 1.5}
 """Of ten, as systemd counts; without walls it is 9.6."""
 EDGE = "env PYTHONPATH=/opt/edge /opt/edge/.venv/bin/python -m edge machine"
 ALONE = """
@@ -45,11 +46,12 @@ RemainAfterExit=yes
 ExecStart=/bin/sh -c 'install -d -m 770 -g nut /run/nut && \
 install -d -m 3777 /run/edge-machine/requests && install -d /run/edge-machine/answers'
 """
+LOOKED = "/var/lib/looked"
 DOES_NOTHING = "[Unit]\nDefaultDependencies=no\n"
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, LOOK])
 def test_they_expose_little(name):
     done = subprocess.run(
         [
@@ -63,7 +65,7 @@ def test_they_expose_little(name):
     assert done.returncode == 0, done.stdout[-200:]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, LOOK])
 def test_their_walls_are_those_of_the_other_units(name):
     lines = (UNITS / f"{name}.service").read_text().splitlines()
     for wall in (
@@ -75,6 +77,17 @@ def test_their_walls_are_those_of_the_other_units(name):
         assert wall in lines
     assert any(line.startswith("CapabilityBoundingSet=") for line in lines)
     assert "PrivateDevices=yes" in lines or "DevicePolicy=closed" in lines
+
+
+def looking():
+    """What the timer starts, which needs nothing but systemd here."""
+    alone = ALONE.format(name=LOOK) + "[Unit]\nConditionPathExists=\n"
+    text = (UNITS / f"{LOOK}.service").read_text()
+    return {f"{LOOK}.service": text, f"{LOOK}.service.d/alone.conf": alone}
+
+
+def test_the_timer_has_it_looked_for_before_anything_waits_for_the_driver():
+    assert "Unit=edge-ups-look.service" in (UNITS / "edge-ups.timer").read_text().splitlines()
 
 
 @pytest.fixture
@@ -89,6 +102,7 @@ def machine(tmp_path):
     names = ("ups.conf", "upsd.conf", "upsd.users", "upsmon.conf", "ups.dev")
     paths = " ".join(f"/var/lib/nut-files/{name}" for name in names)
     units = {"ready.service": READY, "poweroff.target": DOES_NOTHING}
+    units |= looking()
     for name in NAMES:
         units[f"{name}.service"] = (UNITS / f"{name}.service").read_text()
         more = FOUND.format(files=paths) if name == "edge-ups-driver" else ""
@@ -111,7 +125,7 @@ def machine(tmp_path):
             (folder / name).write_text(text)
         made.port = port
         made.systemctl("start", "ready")
-        made.systemctl("start", *NAMES, check=False)
+        made.systemctl("start", LOOK)
         assert made.show(NAMES[-1], "ActiveState") == "active", [made.log(one) for one in NAMES]
         yield made
 
@@ -135,6 +149,27 @@ def test_behind_its_walls_the_driver_s_unit_looks_for_one_and_finds_none(tmp_pat
         made.systemctl("start", name)  # 0, for a condition that does not hold is no failure
         assert made.show(name, "ActiveState") == "inactive", "its driver was not started"
         assert made.log(name) == "", "nothing was in its way"
+
+
+def test_without_one_nothing_is_said_to_have_failed(tmp_path):
+    """What needs the driver is not even asked for: its job would end with a yellow DEPEND."""
+    if why := hindrance():
+        pytest.skip(why)
+    units = {"ready.service": READY} | looking()
+    for name in NAMES:
+        units[f"{name}.service"] = (UNITS / f"{name}.service").read_text()
+        units[f"{name}.service.d/alone.conf"] = ALONE.format(name=name)
+        units[f"{name}.service.d/alone.conf"] += "[Unit]\nOnFailure=failed@%p.service\n"
+    none = f"[Service]\nExecCondition=\nExecCondition=+/bin/sh -c 'touch {LOOKED}; exit 1'\n"
+    units[f"{NAMES[0]}.service.d/alone.conf"] += none
+    units["failed@.service"] = READY
+    with booted(tmp_path / "machine", units) as made:
+        made.systemctl("start", "ready")
+        made.systemctl("start", LOOK)
+        assert (made.root / "var/looked").exists(), made.log(LOOK)
+        assert "failed@" not in made.systemctl("list-jobs") + made.systemctl("list-units")
+        made.systemctl("start", NAMES[-1], check=False)  # as the timer did
+        made.until(f"failed@{NAMES[-1]}", "ActiveState", "active")
 
 
 def until(condition):
