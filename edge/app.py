@@ -449,7 +449,9 @@ class Appliance:
         self._found[HTTPS] = "; ".join(filter(None, (self._found.get(HTTPS), trouble)))
         self.http_port = self.http.port
         self._acts |= {"rotate": self.cache.rotate, "log": last_lines}
-        self._acts |= screen_acts(self.cache.users, self.cache.audit, self.status)
+        self._acts |= screen_acts(
+            self.cache.folder, self.cache.users, self.cache.audit, self.status
+        )
         await self._start_machine()
 
     async def serve_until(self, stopping: asyncio.Event) -> bool:

@@ -131,6 +131,10 @@ class Users:
         await self._database.write(lambda db: keep(db, handed))
         return handed
 
+    async def withdraw_first_code(self) -> None:
+        """Have none by which the first admin is made."""
+        await self._database.write(lambda db: table.drop_code(db, _FIRST))
+
     async def first_code_until(self) -> float | None:
         """Until when a code holds by which the first admin is made; None: there is none."""
         until = await table.code_until(self._database, _FIRST)

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 
 from edge.access.audit.entry import Actor, Entry, Event, Kind, Outcome
 from edge.commands.parsing import configuration, configuration_file
-from edge.commands.words import moment
 from edge.errors import ConfigError, EdgeError
 
 if TYPE_CHECKING:
@@ -287,7 +286,13 @@ async def _answer(options: argparse.Namespace, by: str, taken: Taken) -> str:
     from edge.cache.network import look
     from edge.cache.own_settings import in_force
     from edge.cache.page_address import page_address
+    from edge.console.times import at_place, zone_of
     from edge.machine.places import Places
+
+    zone = await asyncio.to_thread(zone_of, loaded.appliance.time_zone)
+
+    def there(posix: float) -> str:
+        return f"{at_place(posix, zone):%Y-%m-%d %H:%M %Z}"
 
     page = await asyncio.to_thread(page_address, loaded, Places().firewall, is_new=True)
     folder = loaded.appliance.data_dir
@@ -297,7 +302,7 @@ async def _answer(options: argparse.Namespace, by: str, taken: Taken) -> str:
         shown = await asyncio.to_thread(fingerprints, loaded.http, folder / "tls")
     looks = {one.what: one.found for one in await asyncio.to_thread(look)}
     lines = [
-        f"This box was set up by the {by}, {moment(time.time())}.",
+        f"This box was set up by the {by}, {there(time.time())}.",
         "",
         f"Name       {loaded.appliance.name}",
         f"Page       {page}",
@@ -312,10 +317,13 @@ async def _answer(options: argparse.Namespace, by: str, taken: Taken) -> str:
         lines += [
             "",
             "The first admin is made on the page with the token of the file, until",
-            f"{moment(taken.code_until)}. {gone}",
+            f"{there(taken.code_until)}. {gone}",
         ]
     else:
-        lines += ["", "The code of the first admin is on the screen of the box."]
+        lines += [
+            "",
+            "The code of the first admin is on the screen of the box; its key c makes another.",
+        ]
     if by == _STICK:
         lines += ["", "Passwords still stand in the file: delete it, or lock the stick away."]
     return "\n".join([*lines, ""])

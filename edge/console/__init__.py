@@ -12,6 +12,7 @@
     disks   … of disks
     first_day … before a factory reset
     style   how it looks
+    times   moments, as its clocks have them
     picture a code to be scanned, of characters
 
 Whoever stands before the box sees how it is and where its web page is; on a new one, the code that

@@ -41,6 +41,7 @@ from edge.console.service import (
     state_of,
 )
 from edge.console.silence import BUSY, Silence
+from edge.console.times import zone_of
 from edge.console.view import Code, Person, View
 from edge.errors import EdgeError, KeyLocked, Needs
 from edge.machine.asking import ask, disks_from, is_there
@@ -116,11 +117,9 @@ class LocalBox:
         machine, addresses, shown, network, move, has_machine = await asyncio.to_thread(
             self._facts, config
         )
-        if state.has_people:
-            self._code = None
-        else:
+        if not state.has_people:  # a service that begins anew does not say; it may yet hold then
             try:
-                await self._have_code(config, state.code_until)
+                await self._have_code(config, state)
             except EdgeError as error:  # the rest can be shown all the same
                 log.warning("there is no code to be had for the first admin: %s", error)
                 self._code = None
@@ -153,6 +152,7 @@ class LocalBox:
             needs_login=state.has_people,
             has_issuer=bool(config.access.oidc.issuer),
             is_lab=config.appliance.lab,
+            zone=await asyncio.to_thread(zone_of, config.appliance.time_zone),
             needs=state.needs,
         )
 
@@ -225,16 +225,19 @@ class LocalBox:
             return ""
         return "" if waiting is None else waiting.certificate
 
-    async def _have_code(self, config: Config, until: float | None) -> None:
-        """A code for the first admin: the one that holds, or a new one if there is none.
+    async def _have_code(self, config: Config, state: ServiceState) -> None:
+        """A code for the first admin: the one that holds, or a new one if none can be shown.
 
         Args:
             config: Of the box.
-            until: When the one that there is ends; None: there is none.
+            state: Of its service, which says when the one that there is ends.
         """
+        until = state.code_until
         mine = self._code if self._code is not None and self._code.until == until else None
-        if until is None or (mine is not None and mine.text and until - time.time() < _SOON):
+        if mine is not None and mine.text and mine.until - time.time() < _SOON:
             await self._new_code(config, _ANSWER)
+        elif until is None or (state.code_is_shown and (mine is None or not mine.text)):
+            await self._new_code(config, _ANSWER, "shown-code")
         elif mine is None:
             self._code = Code("", until)
 
@@ -248,8 +251,8 @@ class LocalBox:
             )
         return await self._new_code(config, _ASKED)
 
-    async def _new_code(self, config: Config, seconds: float) -> Code:
-        said = await ask_service(config.appliance.data_dir, "first-code", seconds=seconds)
+    async def _new_code(self, config: Config, seconds: float, act: str = "first-code") -> Code:
+        said = await ask_service(config.appliance.data_dir, act, seconds=seconds)
         if said is None:
             raise EdgeError("the service is not running", hint="restart the box by r")
         text, until = said.get("code"), moment(said.get("until"))

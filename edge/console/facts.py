@@ -8,11 +8,11 @@ says nothing that the address does not.
 from __future__ import annotations
 
 import textwrap
-import time
 from collections.abc import Iterator
 from typing import Final
 
 from edge.console.picture import drawn
+from edge.console.times import at_place
 from edge.console.view import View
 
 __all__ = ["laid_out", "lines_of", "rows_of"]
@@ -86,14 +86,14 @@ def _said(view: View) -> Iterator[tuple[str, str]]:
     if view.code is not None:
         yield "", ""
         yield "Set-up code", view.code.text or "a stick's token, or from before; c makes another"
-        yield "", f"until {time.strftime('%d %b %H:%M', time.localtime(view.code.until))}"
+        yield "", f"until {at_place(view.code.until, view.zone):%d %b %H:%M}"
     if view.fingerprint:
         yield "", ""
         yield from _in_lines("Fingerprint", view.fingerprint)
     if view.former is not None:
         yield "", ""
-        until = time.strftime("%H:%M", time.localtime(view.former.until))
-        yield f"Until {until}", f"at {view.former.host}, and by address:"
+        until = at_place(view.former.until, view.zone)
+        yield f"Until {until:%H:%M}", f"at {view.former.host}, and by address:"
         yield from _in_lines("", view.former.fingerprint)
 
 

@@ -38,6 +38,8 @@ class ServiceState:
     """Somebody can log in; as long as that is not known, somebody can."""
     code_until: float | None = None
     """When the set-up code ends; None: there is none."""
+    code_is_shown: bool = False
+    """It was made for the screen: nobody was given it in another way."""
     needs: Needs | None = None
     certificate: str = ""
     """Fingerprint of what a locked box shows its page with: its own certificate is sealed."""
@@ -72,6 +74,7 @@ def state_of(told: dict[str, Any]) -> ServiceState:
         Level(told["level"]),
         bool(told["has_people"]),
         moment(until),
+        told.get("code_is_shown") is True,
         worries=_few(worries),
     )
 

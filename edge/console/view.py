@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import tzinfo
 from typing import Protocol
 
 from edge.cache.condition import Level
@@ -75,6 +76,8 @@ class View:
     has_issuer: bool = False
     """Some of its people log in by an identity provider, which nobody can at the screen."""
     is_lab: bool = False
+    zone: tzinfo | None = None
+    """In which times are told; None: the machine's own."""
     needs: Needs | None = None
     """What it waits for, if it is locked; None if it is open."""
 

@@ -29,7 +29,7 @@ import msgspec
 from edge.cache.own_settings import Written, in_force
 from edge.cache.undone_settings import forget_taken_back, is_taken_back, undo_change
 from edge.crypto.durable import hand_over, lock_at_once, sync_folder, write_file
-from edge.errors import DecisionRefused, EdgeError, NotYet, UserRefused
+from edge.errors import DecisionRefused, EdgeError, NotYet
 from edge.machine.asking import NoAnswer, ask
 from edge.machine.networks import read_network
 from edge.machine.places import Places
@@ -318,9 +318,7 @@ class Journal:
         return [words for words, _ in stays]
 
     async def _undo_token(self, _: _Half) -> None:
-        if await self._users.first_code_until() is not None:
-            with contextlib.suppress(UserRefused):  # it made an admin, who stays
-                await self._users.first_code()  # another code makes it worthless
+        await self._users.withdraw_first_code()  # if it made an admin, they stay
 
     async def _undo_settings(self, half: _Half) -> None:
         if half.settings is not None:

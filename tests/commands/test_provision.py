@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import fcntl
 import os
+import re
 import signal
 import threading
 import time
@@ -60,6 +61,14 @@ def stick(tmp_path):
 async def on(loaded, act):
     async with Cache(loaded) as cache:
         return await act(cache)
+
+
+def test_the_answer_has_the_time_of_the_place_and_says_where_the_code_is(edge, stick):
+    (stick / "edge.toml").write_text('[appliance]\nname = "x"\ntime_zone = "Asia/Kolkata"\n')
+    assert edge("stick", stick.parent) == 0
+    said = (stick / "result.txt").read_text()
+    assert re.search(r"This box was set up by the stick, [\d-]+ \d\d:\d\d IST\.", said)
+    assert "The code of the first admin is on the screen of the box; its key c" in said
 
 
 def test_a_stick_sets_a_box_up_and_has_the_answer(edge, file, stick, loaded):
@@ -340,7 +349,7 @@ def test_settings_that_do_not_start_use_up_no_set_up(edge, file, stick, told, lo
     assert "Nothing was changed: the box does not start with these settings: http.listen" in said
     assert TOKEN in (stick / "edge.toml").read_text(), "it is as good as before"
     assert read_provisioned(loaded.appliance.data_dir) is None
-    assert asyncio.run(on(loaded, lambda cache: cache.users.first_code_until())) is not None
+    assert asyncio.run(on(loaded, lambda cache: cache.users.first_code_until())) is None
     with pytest.raises(AccessDenied):
         asyncio.run(on(loaded, lambda cache: cache.users.redeem(TOKEN, PASSWORD, name="anna")))
     (stick / "edge.toml").write_text(TEXT.replace("radiology", "cardiology"))

@@ -151,6 +151,55 @@ async def test_a_code_that_was_handed_out_elsewhere_stays_worth_something(servic
         await box.new_code()
 
 
+async def test_the_code_is_still_shown_once_the_service_has_begun_anew(loaded, box):
+    """As it does with the settings of a set-up file; until then nobody says that the box is new."""
+    async with Appliance(loaded):
+        code = (await box.look()).code
+        assert code.text
+    assert (await box.look()).code is None
+    async with Appliance(loaded) as service:
+        assert (await box.look()).code == code
+        await service.cache.users.redeem(code.text, PASSWORD, name="anna")
+
+
+async def test_a_code_whose_words_are_lost_is_replaced(loaded, box, machine):
+    """The screen and the service have begun anew; it was for the screen, and nobody has it."""
+    async with Appliance(loaded):
+        before = (await box.look()).code
+    box = LocalBox(lambda: loaded, None, machine.places)
+    async with Appliance(loaded) as service:
+        view = await box.look()
+        assert view.code.text not in ("", before.text)
+        assert view.sentence.endswith("type the set-up code.")
+        with pytest.raises(AccessDenied):
+            await service.cache.users.redeem(before.text, PASSWORD, name="anna")
+        await service.cache.users.redeem(view.code.text, PASSWORD, name="anna")
+
+
+async def test_each_of_two_screens_shows_the_same_code(service, box, loaded, machine):
+    serial = LocalBox(lambda: loaded, None, machine.places)
+    code = (await box.look()).code
+    for _ in range(2):
+        assert (await serial.look()).code == (await box.look()).code == code
+    another = await serial.new_code()
+    assert another != code
+    for _ in range(2):
+        assert (await box.look()).code == (await serial.look()).code == another
+
+
+async def test_a_code_that_came_in_a_file_is_not_replaced(loaded, box, machine):
+    async with Appliance(loaded) as service:
+        await box.look()
+        token = (await service.cache.users.first_code("7K2M-Q0XE-41TR-ZB9D")).code
+        assert (await box.look()).code.text == ""
+    box = LocalBox(lambda: loaded, None, machine.places)
+    async with Appliance(loaded) as service:
+        assert (await box.look()).code.text == ""
+        with pytest.raises(EdgeError, match="handed out elsewhere"):
+            await box._new_code(loaded, 20.0, "shown-code")
+        await service.cache.users.redeem(token, PASSWORD, name="anna")
+
+
 async def test_a_box_whose_people_come_by_an_identity_provider_is_not_new(service, box):
     row = IdentityRow("idp", "s1", "oidc:anna", "Anna", "admin", "active", 100.0, None)
     await service.cache.database.write(lambda db: identities.put(db, row, "oidc:spare"))

@@ -9,6 +9,7 @@ import pytest
 
 from edge.console.facts import laid_out, lines_of, rows_of
 from edge.console.picture import drawn
+from edge.console.times import zone_of
 from edge.console.view import Code, FormerShown
 from tests.console.boxes import IN_USE, NEW, FakeBox
 from tests.console.test_page import shown, text, until
@@ -78,6 +79,20 @@ async def test_on_the_screen_nothing_is_cut():
         await pilot.resize_terminal(120, 40)
         await until(pilot, lambda: text(page, "picture"))
         assert len(text(page, "picture").splitlines()) == len(drawn(view.address))
+
+
+def test_times_are_those_of_the_place(monkeypatch):
+    """Of a page that was there before the box was told where it is."""
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    former = FormerShown("AB:CD", "edge.local", 1_900_000_000.0)
+    said = "\n".join(lines_of(replace(NEW, former=former)))
+    assert "until 17 Mar 17:46" in said
+    assert "Until 17:46  at edge.local" in said
+    for zone, told in (("Europe/Brussels", "18:46"), ("Asia/Kolkata", "23:16"), ("X/Y", "17:46")):
+        said = "\n".join(lines_of(replace(NEW, former=former, zone=zone_of(zone))))
+        assert f"until 17 Mar {told}" in said
+        assert f"Until {told}  at edge.local" in said
 
 
 def test_a_code_that_was_handed_out_can_be_replaced_and_that_is_said():

@@ -207,7 +207,7 @@ def test_its_page_is_on_the_serial_line_once_enter_is_pressed(box):
     box.type_on_line(ENTER)
     box.until_said("This box is new: open its web page in a browser here", after=after)
     assert "https://edge.local/welcome" in box.console[after:]
-    # Of the two pages, this and the screen's, the first shows one; either makes another.
+    # Of the two pages, this and the screen's, each shows the same; either makes another.
     box.until_said("Set-up code", after=after)
     box.type_on_line(b"c")
     box.until_said("The one that was handed out before is worthless then", after=after)
