@@ -4,38 +4,56 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import queue
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.image.machine import BUILD, FIRMWARE, Machine, built, hindrance, switched_on
-from tests.image.media import overlay, stick
+from tests.fakes.orthanc import PASSWORD, USER, Orthanc
+from tests.image.acts import HELP, Acts, stick_of
+from tests.image.machine import (
+    BUILD,
+    FIRMWARE,
+    HOST,
+    Machine,
+    built,
+    hindrance,
+    lacking,
+    switched_on,
+)
 
 __all__ = ["main"]
+
+_ARCHIVE = """\
+A stand-in archive runs; what it has is at http://127.0.0.1:{port}, for {user} and this password.
+For edge.toml; lab, for it has no certificate:
+  [appliance]
+  lab = true
+  [[cloud.archive]]
+  name = "hospital"
+  kind = "orthanc"
+  url = "http://{host}:{port}/dicom-web"
+  auth = {{ kind = "basic", user = "{user}", password = "{password}" }}"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Boot the image until it ends, or somebody interrupts it."""
     given = _parsed(arguments)
-    if lacks := hindrance(given.profile):
+    has_image = given.image or given.empty
+    if lacks := lacking(given.profile) if has_image else hindrance(given.profile):
         print(f"boot-image: {lacks}", file=sys.stderr)
         return 2
     folder = given.folder or BUILD / "machine"
     if given.folder is None:
         shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
-    sticks = []
-    for number, each in enumerate(given.stick):
-        if each.is_dir():
-            files = {
-                str(path.relative_to(each)): path for path in each.rglob("*") if path.is_file()
-            }
-            sticks.append(stick(folder / f"stick{number}.img", files, given.label))
-        else:
-            kept = folder / f"stick{number}.qcow2"
-            sticks.append(kept if kept.exists() else overlay(kept, each))
+    sticks = [
+        stick_of(folder / f"stick{number}", each, given.label)
+        for number, each in enumerate(given.stick)
+    ]
     machine = Machine(
         folder,
         None if given.empty else given.image or built(given.profile),
@@ -54,28 +72,57 @@ def main(arguments: Sequence[str] | None = None) -> int:
         accelerator=given.accelerator,
         http_port=given.http,
         dicom_port=given.dicom,
+        is_apart=not given.type,
     )
-    began, shown, is_ready = time.monotonic(), len(machine.console), False
-    with switched_on(machine):
-        how = "Ctrl-A, then x" if given.type else "Ctrl-C"
-        print(f"{machine.url} and DICOM at 127.0.0.1:{machine.dicom_port}; end it with {how}")
-        try:
-            while machine.process and machine.process.poll() is None:
-                text = machine.console
-                if not given.quiet and not given.type:
-                    sys.stdout.write(text[shown:])
-                    sys.stdout.flush()
-                shown = len(text)
-                if not is_ready:
-                    with contextlib.suppress(OSError):
-                        is_ready = machine.ask("/readyz", seconds=5)[0] == 200
-                        if is_ready:
-                            print(f"\nboot-image: ready after {time.monotonic() - began:.0f} s")
-                time.sleep(0.5)
-        except KeyboardInterrupt:
-            print("\nboot-image: the power button is pressed")
-            machine.stop()
+    with contextlib.ExitStack() as stack:
+        archive = None
+        if given.archive:
+            archive = Orthanc(folder / "archive", http_port=given.archive)
+            stack.enter_context(archive)
+            print(_ARCHIVE.format(host=HOST, port=given.archive, user=USER, password=PASSWORD))
+        stack.enter_context(switched_on(machine))
+        return _stay(machine, archive, is_typed=given.type, is_quiet=given.quiet)
+
+
+def _stay(machine: Machine, archive: Orthanc | None, *, is_typed: bool, is_quiet: bool) -> int:
+    """Until it ends, or somebody interrupts it."""
+    shown = len(machine.console)
+    how = "Ctrl-A, then x" if is_typed else "Ctrl-C"
+    print(f"{machine.url} and DICOM at 127.0.0.1:{machine.dicom_port}; end it with {how}")
+    # In a thread of its own: what listens before the box does keeps who asks waiting.
+    threading.Thread(target=_say_when_ready, args=(machine,), daemon=True).start()
+    acts, typed = Acts(machine, archive), queue.SimpleQueue[str]()
+    if not is_typed:
+        print(HELP)
+        threading.Thread(target=_read_into, args=(typed,), daemon=True).start()
+    try:
+        while acts.is_off or (machine.process and machine.process.poll() is None):
+            text = machine.console
+            if not is_quiet and not is_typed:
+                sys.stdout.write(text[shown:])
+                sys.stdout.flush()
+            shown = len(text)
+            with contextlib.suppress(queue.Empty):
+                acts.do(typed.get(timeout=0.5))
+    except KeyboardInterrupt:
+        print("\nboot-image: the power button is pressed")
+        machine.stop()
     return 0
+
+
+def _say_when_ready(machine: Machine) -> None:
+    began = time.monotonic()
+    while True:
+        with contextlib.suppress(OSError):
+            if machine.ask("/readyz", seconds=5)[0] == 200:
+                print(f"\nboot-image: ready after {time.monotonic() - began:.0f} s")
+                return
+        time.sleep(0.5)
+
+
+def _read_into(typed: queue.SimpleQueue[str]) -> None:
+    for line in sys.stdin:
+        typed.put(line)
 
 
 def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -103,7 +150,15 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--options", default="", help="for the kernel")
     add("--http", type=int, default=8443, help="port of loopback for HTTPS")
     add("--dicom", type=int, default=11112, help="port of loopback for DICOM")
-    add("--display", default="none", help="as QEMU calls it, such as gtk: its screen")
+    add("--display", default="none", help="of its screen, as QEMU calls it: gtk, vnc=127.0.0.1:1")
+    add(
+        "--archive",
+        type=int,
+        nargs="?",
+        const=8042,
+        metavar="PORT",
+        help="a stand-in archive (Orthanc) runs beside it, at this port of loopback (8042)",
+    )
     add("--type", action="store_true", help="what is typed goes to its serial console")
     add("--quiet", action="store_true", help="its serial console is not shown")
     return parser.parse_args(arguments)

@@ -16,7 +16,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any, Self
 
-from tests.image.technician import HOST
+from tests.image.machine import HOST
 
 __all__ = ["Hands"]
 

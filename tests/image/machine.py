@@ -24,10 +24,20 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from tests.image.accelerator import fastest
-from tests.image.media import form_of, overlay, run
+from tests.image.media import form_of, node, overlay, run
 from tests.ports import free_port
 
-__all__ = ["BUILD", "CARDS", "FIRMWARE", "Machine", "built", "hindrance", "switched_on"]
+__all__ = [
+    "BUILD",
+    "CARDS",
+    "FIRMWARE",
+    "HOST",
+    "Machine",
+    "built",
+    "hindrance",
+    "lacking",
+    "switched_on",
+]
 
 BUILD = Path(__file__).resolve().parent.parent.parent / "build" / "image"
 FIRMWARE = {
@@ -37,6 +47,8 @@ FIRMWARE = {
 PROGRAMS = {"amd64": "qemu-system-x86_64", "arm64": "qemu-system-aarch64"}
 CARDS = ("52:54:00:12:34:56", "52:54:00:12:34:57")
 """Addresses of its network cards, the same at each start."""
+HOST = "10.0.2.2"
+"""This machine, as QEMU's network shows it to its guest."""
 SLOW = "throttling.bps-total=30000000,throttling.iops-total=500"
 """An SD card's speed."""
 PATIENCE = 1200.0
@@ -48,13 +60,20 @@ def built(profile: str = "amd64") -> Path:
     return BUILD / profile / "edge.raw"
 
 
-def hindrance(profile: str = "amd64") -> str:
-    """Why no machine can be had here; empty if it can."""
+def lacking(profile: str = "amd64") -> str:
+    """Why no machine can be had here, whatever is on its disk; empty if it can."""
     programs = (PROGRAMS[profile], "qemu-img", "mcopy", "mkfs.vfat")
     if missing := [name for name in programs if not shutil.which(name)]:
         return f"needs {', '.join(missing)}"
     if not Path(FIRMWARE[profile][0]).exists():
         return "needs the firmware: package ovmf"
+    return ""
+
+
+def hindrance(profile: str = "amd64") -> str:
+    """Why no machine with the image can be had here; empty if it can."""
+    if lacks := lacking(profile):
+        return lacks
     return "" if built(profile).exists() else f"needs scripts/build-image {profile}"
 
 
@@ -71,6 +90,7 @@ class Machine:
         boots_from: ``disk``, ``stick`` (the first), or what its firmware finds and remembers.
         display: As QEMU calls it, such as ``gtk``.
         is_typed: What is typed here goes to its serial line, and what comes from there is shown.
+        is_apart: Ctrl-C at the terminal is for who started it, and does not end it.
         is_over_at_restart: It is switched off where it would start again.
         accelerator: As QEMU calls it; none: the fastest that works here.
         options: For the kernel, beside its own. Like the next two it comes through the firmware's
@@ -96,6 +116,7 @@ class Machine:
     slow: bool = False
     display: str = "none"
     is_typed: bool = False
+    is_apart: bool = False
     is_over_at_restart: bool = False
     options: str = ""
     units: dict[str, str] = field(default_factory=dict)
@@ -142,7 +163,11 @@ class Machine:
             return self
         with (self.folder / "qemu.log").open("ab") as log:
             self.process = subprocess.Popen(
-                self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                self.command(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=self.is_apart,
             )
         return self
 
@@ -157,6 +182,7 @@ class Machine:
                 *("--ctrl", f"type=unixio,path={channel}", "--flags", "startup-clear"),
             ],
             stdin=subprocess.DEVNULL,
+            start_new_session=self.is_apart,
         )
         deadline = time.monotonic() + 20
         while not channel.exists():
@@ -220,12 +246,12 @@ class Machine:
             words += ["-drive", f"if=none,id=disk{number},format={form_of(image)},file={image}"]
             words += ["-device", f"virtio-blk-pci,drive=disk{number},serial=DISK{number}"]
         for number, image in enumerate(self.sticks):
-            words += ["-drive", f"if=none,id=stick{number},format={form_of(image)},file={image}"]
-            is_first = self.boots_from == "stick" and not number
-            words += [
-                "-device",
-                f"usb-storage,drive=stick{number},removable=on{',bootindex=1' if is_first else ''}",
-            ]
+            name = f"stick{number}"
+            # By names with which they are pulled out while it runs: see `tests.image.usb`.
+            words += ["-blockdev", json.dumps(node(image, name))]
+            is_first = ",bootindex=1" if self.boots_from == "stick" and not number else ""
+            device = f"usb-storage,bus=usb.0,id={name}-device,drive={name},removable=on{is_first}"
+            words += ["-device", device]
         if self.other_http_port or self.other_dicom_port:
             forwards = (
                 f"hostfwd=tcp:127.0.0.1:{self.other_http_port}-:8443,"

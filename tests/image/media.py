@@ -15,6 +15,7 @@ __all__ = [
     "flash",
     "form_of",
     "found_on",
+    "node",
     "on_stick",
     "overlay",
     "parts",
@@ -55,6 +56,12 @@ def stick(path: Path, files: dict[str, bytes | Path], label: str = "SETUP") -> P
 def form_of(image: Path) -> str:
     """QEMU's word for how an image is written."""
     return "qcow2" if image.suffix == ".qcow2" else "raw"
+
+
+def node(image: Path, name: str) -> dict[str, Any]:
+    """An image as QEMU's block layer takes it (``blockdev-add``)."""
+    file = {"driver": "file", "filename": str(image)}
+    return {"driver": form_of(image), "node-name": name, "file": file}
 
 
 def overlay(path: Path, base: Path, size: str = "") -> Path:

@@ -10,13 +10,10 @@ import httpx
 
 from edge.access.codes import new_code
 from tests.fakes.orthanc import PASSWORD, USER, Orthanc
-from tests.image.machine import Machine
+from tests.image.machine import HOST, Machine
 from tests.journeys.people import code_of
 
-__all__ = ["HOST", "Technician"]
-
-HOST = "10.0.2.2"
-"""This machine, as QEMU's network shows it to its guest."""
+__all__ = ["Technician"]
 
 
 class Technician:

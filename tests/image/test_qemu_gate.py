@@ -13,10 +13,10 @@ import pytest
 
 from tests.fakes.orthanc import Orthanc
 from tests.fakes.orthanc import missing as orthanc_lacks
-from tests.image.machine import Machine, built, switched_on
+from tests.image.machine import HOST, Machine, built, switched_on
 from tests.image.media import stick
 from tests.image.studies import LAB, NEEDS_IMAGE, kept, send, sent
-from tests.image.technician import HOST, Technician
+from tests.image.technician import Technician
 from tests.image.updates import NEWER, deeds, server, until, update
 
 pytestmark = [

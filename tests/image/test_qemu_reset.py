@@ -22,10 +22,9 @@ import trustme
 
 from tests.fakes.syslog import SyslogServer
 from tests.image.hands import Hands
-from tests.image.machine import Machine, built, switched_on
+from tests.image.machine import HOST, Machine, built, switched_on
 from tests.image.media import data_of, esp_of, found_on, on_stick, overlay, raw, written
 from tests.image.studies import LAB, NEEDS_IMAGE, kept, marks_of, send, sent
-from tests.image.technician import HOST
 from tests.image.usb import put_in
 
 pytestmark = NEEDS_IMAGE

@@ -14,10 +14,9 @@ import time
 import pytest
 
 from tests.image.hands import Hands
-from tests.image.machine import BUILD, Machine, built, switched_on
+from tests.image.machine import BUILD, HOST, Machine, built, switched_on
 from tests.image.media import stick
 from tests.image.studies import LAB, NEEDS_IMAGE, kept, send, sent
-from tests.image.technician import HOST
 from tests.image.updates import NEWER, deeds, root_hash, server, until, update
 from tests.image.usb import put_in
 

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from tests.image.machine import Machine
-from tests.image.media import form_of, run, stick
+from tests.image.media import node, run, stick
 
 __all__ = ["FIRST", "partitioned", "pull_out", "put_in"]
 
@@ -24,8 +24,7 @@ def put_in(machine: Machine, image: Path, name: str, *, is_stick: bool = True) -
         name: By which it is pulled out; letters and digits.
         is_stick: It calls itself removable, as sticks do; a disk in a USB case does not.
     """
-    file = {"driver": "file", "filename": str(image)}
-    machine.monitor("blockdev-add", driver=form_of(image), **{"node-name": name}, file=file)
+    machine.monitor("blockdev-add", **node(image, name))
     machine.monitor(
         "device_add",
         driver="usb-storage",
