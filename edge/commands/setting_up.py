@@ -128,7 +128,7 @@ async def _set_up(
     """Have it taken; the answer for people, and what the screen says of it."""
     from edge.provision.file import read_setup
 
-    setup = read_setup(found.text, "EDGE-SETUP/edge.toml")
+    setup = await asyncio.to_thread(read_setup, found.text, "EDGE-SETUP/edge.toml")
     token = place(setup.token) if place is not None and setup.token else None
     loaded = await configuration(options)
     from edge.opening import Cache
