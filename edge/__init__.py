@@ -11,6 +11,7 @@ The index knows everything; the store holds some of it. From the outside in; imp
                 updating: newer versions of the machine; proving: whether the box does its work;
                 applying: other settings come into force; serving: what is asked for over HTTP;
                 entering: where people log in; resetting: the box is as on its first day;
+                replacing: it takes the place of another;
                 closing: who has ended intake for that;
                 screening: what the screen asks
     dimse | dicomweb | dropfolder | sync | admin | pages | viewer | provision

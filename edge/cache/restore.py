@@ -6,7 +6,8 @@ it. Custody is not believed: what the archive has is asked of the archive.
 
 Crash order: all files are made in ``data_dir/restoring/`` -> what lies elsewhere is put back -> the
 files get their places, the index last, which makes it a box. A restore that was cut short before
-that can be done again.
+that can be done again. `stage` makes them for a box that runs on its first day, which
+`edge.cache.replacing` takes the place of.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import logging
 import os
 import shutil
 import time
+import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -25,6 +27,7 @@ from pathlib import Path
 
 from edge import config
 from edge.cache.backup import RING, Contents, decode, number_of, reference
+from edge.cache.replacing import STAGE
 from edge.cloud.archive import Archive
 from edge.cloud.listing import uid_of
 from edge.crypto.custodian import Custodian
@@ -51,16 +54,16 @@ from edge.index import snapshot
 from edge.index.database import Connection, Database
 from edge.settings import Settings
 
-__all__ = ["Restored", "newest_in", "open_backup", "restore", "root_key_again"]
+__all__ = ["Restored", "newest_in", "open_backup", "restore", "root_key_again", "stage"]
 
 log = logging.getLogger(__name__)
 
-_STAGE = "restoring"
-_IGNORED = {"lost+found", "lock", _STAGE}
+_IGNORED = {"lost+found", "lock", STAGE}
 _INDEX = "index.db"
 _MOST = 1024**3
 """Bytes of a backup that are taken from an archive."""
 _SOP_UID = "00080018"
+_WITH_SHELL = "restore it where there is a shell, with edge restore (manual/keys.md)"
 
 
 @dataclass(slots=True)
@@ -156,15 +159,9 @@ async def restore(
     folder = settings.appliance.data_dir
     with await asyncio.to_thread(_open_folder, folder):
         done = Restored(contents, folder)
-        stage = folder / _STAGE
-        key = await asyncio.to_thread(_stage, contents, stage)
-        now = time.time()
-
-        def fill(db: Connection) -> int:
-            return snapshot.restore(db, contents.index, now)
-
-        async with Database(stage / _INDEX, key) as database:
-            done.lost = await database.write(fill)
+        place = folder / STAGE
+        await asyncio.to_thread(_empty, place)
+        done.lost = await _fill(contents, place)
         await asyncio.to_thread(_put_in_place, contents, settings, path, done)
     return done
 
@@ -229,7 +226,7 @@ def _open_folder(folder: Path) -> contextlib.AbstractContextManager[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         there = {entry.name for entry in folder.iterdir()}
-        unfinished = _STAGE in there and _INDEX not in there
+        unfinished = STAGE in there and _INDEX not in there
         if there - _IGNORED and not unfinished:
             raise ConfigError(
                 f"appliance.data_dir = {folder} is not empty; nothing was changed",
@@ -249,15 +246,105 @@ def _open_folder(folder: Path) -> contextlib.AbstractContextManager[None]:
     return _locked(descriptor)
 
 
-def _stage(contents: Contents, stage: Path) -> bytes:
+async def stage(contents: Contents, place: Path, settings: config.Config, path: Path | None) -> int:
+    """Write all files of the box that a backup was made of, of one whose files lie in one folder.
+
+    Args:
+        contents: The backup.
+        place: An empty folder.
+        settings: What the machine says that it becomes the box of.
+        path: The machine's configuration; it stays in force.
+
+    Returns:
+        How many images no archive was proven to have when the backup was made.
+
+    Raises:
+        ConfigError: It had something outside of that folder that is not here.
+        SecretError: The backup does not fit together.
+    """
+    await asyncio.to_thread(_refuse_outside, contents, settings, path)
+    lost = await _fill(contents, place)
+    await asyncio.to_thread(_bring_in, contents, place, settings.appliance.data_dir)
+    return lost
+
+
+def _refuse_outside(contents: Contents, settings: config.Config, path: Path | None) -> None:
+    folder = settings.appliance.data_dir
+    if settings.keys.provider != "file" or root_key_path(settings).parent != folder:
+        raise ConfigError(
+            "what opens this box is not in its data_dir, so no other takes its place",
+            hint=_WITH_SHELL,
+        )
+    here = b"" if path is None or not path.exists() else path.read_bytes()
+    there = b"" if contents.configuration is None else contents.configuration
+    if _tree(here) != _tree(there):
+        raise ConfigError(
+            f"the box of the backup had a configuration of its own, {contents.configuration_path},"
+            " which says something else than that of this machine",
+            hint=_WITH_SHELL,
+        )
+    gone = [
+        name
+        for name in sorted(contents.outside)
+        if not Path(name).is_relative_to(folder) and not Path(name).exists()
+    ]
+    if gone:
+        raise ConfigError(
+            f"the box of the backup had files that are not on this machine: {', '.join(gone)}",
+            hint=_WITH_SHELL,
+        )
+
+
+def _tree(content: bytes) -> object:
+    """What a configuration says, without its remarks."""
+    try:
+        return tomllib.loads(content.decode())
+    except ValueError:
+        return content
+
+
+def _bring_in(contents: Contents, place: Path, folder: Path) -> None:
+    for name, content in contents.outside.items():
+        if Path(name).is_relative_to(folder):
+            inside = _within(place, str(Path(name).relative_to(folder)))
+            inside.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_file(inside, content)
+    FileKeyProvider(place / "root.key").put_back(contents.root)
+    for one in place.rglob("*"):
+        if one.is_dir():
+            sync_folder(one)
+    sync_folder(place)
+
+
+async def _fill(contents: Contents, place: Path) -> int:
+    """Write the files below ``data_dir``, with the index; how many images are perhaps lost."""
+    key = await asyncio.to_thread(_write_files, contents, place)
+    now = time.time()
+
+    def fill(db: Connection) -> int:
+        return snapshot.restore(db, contents.index, now)
+
+    async with Database(place / _INDEX, key) as database:
+        return await database.write(fill)
+
+
+def _empty(place: Path) -> None:
+    if place.exists():
+        shutil.rmtree(place)
+    place.mkdir(mode=0o700)
+
+
+def _within(stage: Path, name: str) -> Path:
+    place = stage / name
+    if not place.resolve().is_relative_to(stage.resolve()):
+        raise SecretError(f"the backup names a file outside of its folder: {name}")
+    return place
+
+
+def _write_files(contents: Contents, stage: Path) -> bytes:
     """Write the files; the key of the index."""
-    if stage.exists():
-        shutil.rmtree(stage)
-    stage.mkdir(mode=0o700)
     for name, content in contents.files.items():
-        place = stage / name
-        if not place.resolve().is_relative_to(stage.resolve()):
-            raise SecretError(f"the backup names a file outside of its folder: {name}")
+        place = _within(stage, name)
         place.parent.mkdir(mode=0o700, exist_ok=True)
         for copy in copies(place) if name == RING else (place,):
             write_file(copy, content)
@@ -269,7 +356,7 @@ def _stage(contents: Contents, stage: Path) -> bytes:
 
 
 def _put_in_place(contents: Contents, settings: config.Config, path: Path, done: Restored) -> None:
-    folder, stage = done.data_dir, done.data_dir / _STAGE
+    folder, stage = done.data_dir, done.data_dir / STAGE
     owned = []
     if settings.keys.provider == "file":
         root_key = root_key_path(settings)

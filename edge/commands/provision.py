@@ -65,6 +65,9 @@ def _check(options: argparse.Namespace) -> int:
     authority_of(setup, beside(options.file.parent))
     said = [f"{len(setup.changes)} settings"]
     said += ["a token"] * bool(setup.token) + ["the network"] * (setup.network is not None)
+    if setup.restore is not None:
+        said = ["the recovery key"] * bool(setup.restore.key)
+        said.append(f"the backup is {setup.restore.file or 'in the archive'}")
     say(f"{options.file} is sound: {', '.join(said)}")
     return 0
 

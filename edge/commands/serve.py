@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from edge.cage.kernel import hide_memory
 from edge.commands.lightly import lightly
@@ -42,6 +42,7 @@ _ROOT = (
 )
 _TIME_ZONE = os.environ.get("TZ")
 """As the machine has it."""
+_WITHOUT_KEYS = "locked: the service begins anew, without its keys"
 _CLOSING = 15.0
 """Seconds that a service which was locked has to close everything."""
 _KEEP = {
@@ -81,6 +82,25 @@ class _Loaded:
 
 
 async def _serve(options: argparse.Namespace) -> int:
+    try:
+        return await _run(options)
+    except Exception as error:
+        if await _given_back(options, error):
+            _begin_anew("the service begins anew, as the box that it was")
+        raise
+
+
+async def _given_back(options: argparse.Namespace, error: Exception) -> bool:
+    """Whether what does not start is a box that was restored in the place of this one."""
+    from edge.cache.replacing import give_back
+    from edge.loading import data_dir
+
+    file = await configuration_file(options)
+    folder = await asyncio.to_thread(data_dir, file)
+    return await asyncio.to_thread(give_back, folder, str(error) or type(error).__name__)
+
+
+async def _run(options: argparse.Namespace) -> int:
     current = await _load(options)
     _prepare()
     systemd = Systemd()
@@ -119,7 +139,7 @@ async def _serve(options: argparse.Namespace) -> int:
                 log.info("stopping")
                 if box.holding.locking.is_set():
                     # Whatever hangs while it closes, and holds a key, does not do so for long.
-                    loop.call_later(_CLOSING, _begin_anew)
+                    loop.call_later(_CLOSING, _begin_anew, _WITHOUT_KEYS)
                 elif not again:
                     systemd.stopping()
         except Exception as error:
@@ -132,17 +152,23 @@ async def _serve(options: argparse.Namespace) -> int:
         if applying.asked.is_set() and again:
             current = await _other_settings(options, current)
         if box.holding.locking.is_set() and again:
-            _begin_anew()
+            _begin_anew(_WITHOUT_KEYS)
     log.info("stopped")
     return 0
 
 
 async def _without_leftovers(options: argparse.Namespace, before: _Loaded) -> _Loaded:
-    """What there is to start with, once a factory reset that was cut short is finished."""
+    """What there is to start with, once a factory reset that was cut short is finished.
+
+    And once another box has this one's place, if that was decided.
+    """
     with lightly():
+        from edge.replacing import take_place
         from edge.resetting import finish
 
-    return await _load(options) if await finish(before.config) else before
+    is_other = await finish(before.config)
+    is_other |= await take_place(before.config)
+    return await _load(options) if is_other else before
 
 
 async def _load(options: argparse.Namespace) -> _Loaded:
@@ -196,6 +222,7 @@ async def _former(options: argparse.Namespace, tried: _Loaded, error: Exception)
 
 async def _other_settings(options: argparse.Namespace, before: _Loaded) -> _Loaded:
     """Those that hold from now on; and why the new ones do not, if they do not."""
+    await _begin_as_another(before.config.appliance.data_dir)
     try:
         return await _read(options)
     except ConfigError as error:  # somebody wrote into a file since they were tried
@@ -225,11 +252,22 @@ async def _prove(folder: Path, current: _Loaded, applying: Applying) -> None:
 
 
 async def _see_to_setup(folder: Path, box: Appliance) -> None:
-    """Of a file that was to set the box up, it is known now whether it does."""
+    """Of what was to set the box up, a file or another's backup, it is known now that it does."""
+    from edge.replacing import settle
+
+    await settle(folder, box.cache)
     from edge.provision.journal import is_open, settle_for_service
 
     if await asyncio.to_thread(is_open, folder):
         box.supervisor.start("set-up", partial(settle_for_service, folder, box.cache.users))
+
+
+async def _begin_as_another(folder: Path) -> None:
+    """Nothing happens unless it is decided that another box takes this one's place."""
+    from edge.cache.replacing import read
+
+    if await asyncio.to_thread(read, folder) is not None:
+        _begin_anew("the service begins anew, as another box")
 
 
 def _say_ready(box: Appliance, loaded: Config) -> None:
@@ -274,12 +312,12 @@ def _tell_ready(systemd: Systemd, box: Appliance) -> None:
         box.supervisor.start("watchdog", watch)
 
 
-def _begin_anew() -> None:
+def _begin_anew(why: str) -> NoReturn:
     """Become another process in this one's place: the kernel takes back every page of its memory.
 
     Nothing is sent or written any more; whatever was acknowledged is on the disk.
     """
-    log.info("locked: the service begins anew, without its keys")
+    log.info(why)
     try:
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606
     finally:

@@ -14,7 +14,7 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from edge.access.audit.entry import Actor, Entry, Event, Kind, Outcome
 from edge.commands.parsing import configuration, configuration_file
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from edge.machine.places import Places
     from edge.opening import Cache
     from edge.provision.medium import Found
-    from edge.provision.taking import Taken, Taking, TokenPlace
+    from edge.provision.taking import Restorer, Taken, Taking, TokenPlace
 
 __all__ = ["places_of", "set_up_by_boot", "set_up_by_stick"]
 
@@ -35,6 +35,8 @@ _LONGEST = 7000
 """Characters of what was wrong."""
 _PATIENCE = 80.0
 """Seconds for the service to run with other settings; the units give 400 for all."""
+_LONG_PATIENCE = 240.0
+"""Seconds for it to run as a box that was restored."""
 _LOOK = 0.2
 _NOT_IN_FORCE = (
     "The box is yet to start anew with these settings: the fingerprint to compare",
@@ -62,7 +64,9 @@ async def set_up_by_stick(options: argparse.Namespace) -> int:
         if found is None:
             await asyncio.to_thread(tell, f"has no {medium.FOLDER}/{medium.FILE}")
             return 0
-        words, said = await _set_up(options, found, _STICK, stopping, partial(medium.Token, stick))
+        read = partial(medium.read_large, stick)
+        place = partial(medium.Token, stick)
+        words, said = await _set_up(options, found, _STICK, stopping, place, read)
     except Exception as error:
         said = f"not taken: {medium.ANSWER} on it says why"
         try:
@@ -124,12 +128,13 @@ async def _set_up(
     by: str,
     stopping: asyncio.Event,
     place: Callable[[str], TokenPlace] | None = None,
+    read: Callable[[str], bytes] | None = None,
 ) -> tuple[str, str]:
     """Have it taken; the answer for people, and what the screen says of it."""
     from edge.provision.file import read_setup
 
     setup = await asyncio.to_thread(read_setup, found.text, "EDGE-SETUP/edge.toml")
-    token = place(setup.token) if place is not None and setup.token else None
+    token = place(setup.secret) if place is not None and setup.secret else None
     loaded = await configuration(options)
     from edge.opening import Cache
 
@@ -137,7 +142,10 @@ async def _set_up(
     taken, wrong = None, ""
     try:
         async with Cache(loaded) as cache:
-            taking = _taking(options, cache, file, stopping)
+            from edge.provision.restoring import Restoring
+
+            restoring = Restoring(loaded, file, cache.database, read)
+            taking = _taking(options, cache, file, stopping, restoring)
             try:
                 taken = await taking.take(setup, by, found.beside, token)
             except EdgeError as error:
@@ -151,13 +159,15 @@ async def _set_up(
         if taken.changes:
             wrong = await _come_into_force(loaded.appliance.data_dir, stopping)
     except EdgeError as error:
-        if taken is None:
+        if taken is None or taken.restored:
             raise
         wrong = f"\nBut: {error}\n{error.hint}\n"  # it was set up all the same
     else:
         if wrong:
             await _refuse_unless_set_up(options, file, by, token, wrong)
             wrong = f"\nBut: {wrong}\n"
+    if taken.restored:
+        return await _replaced(options, by, taken.restored, token, stopping)
     if taken.stays:
         wrong += (
             f"\nOf another file, that was not taken to its end, holds: {', '.join(taken.stays)}\n"
@@ -213,6 +223,69 @@ async def _refuse_unless_set_up(
     raise wrong
 
 
+async def _replaced(
+    options: argparse.Namespace,
+    by: str,
+    box: str,
+    key: TokenPlace | None,
+    stopping: asyncio.Event,
+) -> tuple[str, str]:
+    """Have the service begin anew as the restored box, and wait for that; the answer.
+
+    Raises:
+        ConfigError: It does not start; the box is as before.
+    """
+    from edge.admin.local import ask_service
+    from edge.cache.replacing import read, why_not
+
+    folder = (await configuration(options)).appliance.data_dir
+    until = time.monotonic() + _LONG_PATIENCE
+    runs = await ask_service(folder, "settings") is not None
+    while runs and await asyncio.to_thread(read, folder) is not None:
+        if time.monotonic() > until or stopping.is_set():
+            runs = False
+        await asyncio.sleep(_LOOK)
+    if why := await asyncio.to_thread(why_not, folder):
+        await _back_again(options, by, key, why)
+    if not runs:
+        lines = [f"This box becomes {box} again once it has started anew: its screen says so."]
+    else:
+        lines = [f"This box is {box} again.", ""]
+        lines += await _where(options, is_new=False)
+    lines += ["", "Who could log in there can log in here, with password and code as before."]
+    if by == _STICK:
+        lines += [
+            "The recovery key was struck out of the file, but a stick may keep traces of it: make",
+            "another on the page, under Backup, and lock the stick away or destroy it.",
+        ]
+    said = f"has made this box {box} again" if runs else f"makes this box {box}"
+    return "\n".join([*lines, ""]), said
+
+
+async def _back_again(
+    options: argparse.Namespace, by: str, key: TokenPlace | None, why: str
+) -> NoReturn:
+    """The box is as on its first day: that is recorded, and the stick is as it was.
+
+    Raises:
+        ConfigError: Always; it says why.
+    """
+    loaded = await configuration(options)
+    from edge.cache.replacing import forget_why
+    from edge.opening import Cache
+
+    async with Cache(loaded) as cache:
+        await cache.audit.record(_entry(by, {}, why))
+    if key is not None:
+        with contextlib.suppress(EdgeError):  # then it is typed once more
+            await key.put_back()
+    await asyncio.to_thread(forget_why, loaded.appliance.data_dir)
+    raise ConfigError(
+        f"the restored box does not start here: {why}",
+        hint="this box is as on its first day; where there is a shell, edge restore says more",
+    )
+
+
 async def _come_into_force(folder: Path, stopping: asyncio.Event) -> str:
     """Have the service begin anew with what was written, and wait for that; what is wrong of it.
 
@@ -247,6 +320,7 @@ def _taking(
     cache: Cache,
     file: Path | None,
     stopping: asyncio.Event | None = None,
+    restorer: Restorer | None = None,
 ) -> Taking:
     from functools import partial
 
@@ -265,6 +339,7 @@ def _taking(
         machine=partial(ask, places),
         places=places,
         is_stopped=(stopping or asyncio.Event()).is_set,
+        restorer=restorer,
     )
 
 
@@ -280,36 +355,45 @@ def _entry(by: str, told: dict[str, str], reason: str = "") -> Entry:
     )
 
 
-async def _answer(options: argparse.Namespace, by: str, taken: Taken) -> str:
+async def _where(options: argparse.Namespace, *, is_new: bool) -> list[str]:
+    """What the box is called, and where its page is."""
     loaded = await configuration(options)  # as it is from now on
     from edge.access.tls import fingerprints
     from edge.cache.network import look
     from edge.cache.own_settings import in_force
     from edge.cache.page_address import page_address
-    from edge.console.times import at_place, zone_of
     from edge.machine.places import Places
 
-    zone = await asyncio.to_thread(zone_of, loaded.appliance.time_zone)
-
-    def there(posix: float) -> str:
-        return f"{at_place(posix, zone):%Y-%m-%d %H:%M %Z}"
-
-    page = await asyncio.to_thread(page_address, loaded, Places().firewall, is_new=True)
+    page = await asyncio.to_thread(page_address, loaded, Places().firewall, is_new=is_new)
     folder = loaded.appliance.data_dir
     # Another name has another certificate, which the service makes as it begins anew.
     shown = None
-    if holds := await asyncio.to_thread(in_force, folder):
+    if await asyncio.to_thread(in_force, folder):
         shown = await asyncio.to_thread(fingerprints, loaded.http, folder / "tls")
     looks = {one.what: one.found for one in await asyncio.to_thread(look)}
     lines = [
-        f"This box was set up by the {by}, {there(time.time())}.",
-        "",
         f"Name       {loaded.appliance.name}",
         f"Page       {page}",
         f"Addresses  {looks['address']}",
     ]
     if shown is not None:
         lines.append(f"Trust      SHA-256 {shown.authority or shown.server}")
+    return lines
+
+
+async def _answer(options: argparse.Namespace, by: str, taken: Taken) -> str:
+    loaded = await configuration(options)  # as it is from now on
+    from edge.cache.own_settings import in_force
+    from edge.console.times import at_place, zone_of
+
+    zone = await asyncio.to_thread(zone_of, loaded.appliance.time_zone)
+
+    def there(posix: float) -> str:
+        return f"{at_place(posix, zone):%Y-%m-%d %H:%M %Z}"
+
+    holds = await asyncio.to_thread(in_force, loaded.appliance.data_dir)
+    lines = [f"This box was set up by the {by}, {there(time.time())}.", ""]
+    lines += await _where(options, is_new=True)
     if not holds:
         lines += ["", *_NOT_IN_FORCE]
     gone = "It was struck out of the file." if by == _STICK else "The file was removed."

@@ -11,6 +11,15 @@ It is an ``edge.toml`` as any, with one more table::
     gateway = ["192.168.1.1"]
     dns = ["192.168.1.1"]
 
+Or it has the box take the place of another one, that was stolen or burnt::
+
+    [setup.restore]
+    key = "…"                          # the recovery key, from paper
+    file = "backup.edge"               # beside this file; or else of the archive:
+
+    [[cloud.archive]]
+    url = "https://archive.example.org/dicom-web"
+
 Owns that table. Promises that whoever has a `Setup` has one that was checked as a whole: what is
 wrong is said with the file, the line and the key, as much of it at once as can be. Takes what
 Windows' editor writes, too: UTF-16, a mark at the beginning, its ends of lines. Does no I/O but for
@@ -25,7 +34,7 @@ import hashlib
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -35,13 +44,14 @@ from edge.access import codes
 from edge.changing import all_settings, setting_of
 from edge.checking import check
 from edge.config import Config
-from edge.errors import ConfigError, MachineRefused
+from edge.crypto.recovery import RecoveryKey
+from edge.errors import ConfigError, MachineRefused, WrongKey
 from edge.machine.wishes import NetworkSettings, checked_network
 from edge.overlay import take
 from edge.provision.reach import check_reach
 from edge.settings import Settings
 
-__all__ = ["LONGEST", "Setup", "read_setup", "text_of", "without_token"]
+__all__ = ["LONGEST", "Restore", "Setup", "read_setup", "text_of", "without_token"]
 
 _T = TypeVar("_T")
 LONGEST: Final = 64 * 1024
@@ -86,6 +96,8 @@ _DRAW: Final = (
     "have a password manager draw 16 digits and letters (no U; seven or more different ones), or"
     " edge provision token where Edge is installed"
 )
+_KEY: Final = ("setup", "restore", "key")
+_ARCHIVES: Final = "cloud.archive"
 _LEAVE_OUT: Final = "or leave it out: then the code on the screen of the box makes the first admin"
 
 
@@ -103,12 +115,23 @@ class _Network:
 
 
 @dataclass(frozen=True, slots=True)
+class Restore:
+    """``[setup.restore]``."""
+
+    key: str = field(default="", repr=False)
+    """The recovery key as it was typed; empty once it was struck out."""
+    file: str = ""
+    """Name of the backup beside the file; empty: the newest of the archive."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Table:
     """``[setup]``."""
 
     token: str = ""
     ca: str = ""
     network: _Network = _Network()
+    restore: Restore = Restore()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +159,13 @@ class Setup:
     """By which the file is known again, whether its token was struck out or not."""
     ca_place: str
     """File and line that name the authority's file."""
+    restore: Restore | None = None
+    """The box takes the place of another; None: it does not."""
+
+    @property
+    def secret(self) -> str:
+        """What is struck out of the file once it is taken; empty if there is none."""
+        return self.token or (self.restore.key if self.restore else "")
 
 
 def read_setup(text: str, where: str) -> Setup:
@@ -174,6 +204,7 @@ def read_setup(text: str, where: str) -> Setup:
     if "network" in said and not faults.any:
         with faults.told():
             network = _network_of(table.network, own)
+    restore = table.restore if "restore" in said else None
     for key, why in _FIXED.items():
         keys = key.split(".")
         if settings.is_own(keys):
@@ -190,9 +221,12 @@ def read_setup(text: str, where: str) -> Setup:
     for key in _leaves(tree):
         if not any(key == known or key.startswith(f"{known}.") for known in changes):
             setting_of(key)  # which says that it is not known
-    digest = hashlib.sha256(without_token(text, table.token).encode()).hexdigest()
+    if restore is not None:
+        _check_restore(restore, table, own, settings, changes)
+    secret = table.token or table.restore.key
+    digest = hashlib.sha256(without_token(text, secret).encode()).hexdigest()
     place = own.place(("setup", "ca")) or where
-    return Setup(changes, config, table.token, table.ca, network, digest, place)
+    return Setup(changes, config, table.token, table.ca, network, digest, place, restore)
 
 
 def text_of(data: bytes, where: str) -> str:
@@ -338,24 +372,70 @@ def _check_table(table: _Table, own: Settings, text: str) -> None:
         raise own.error(("setup", "token"), "is no code", f"{_DRAW}; {_LEAVE_OUT}")
     if table.token and len(set(codes.typed(table.token))) < _LEAST_VARIED:
         raise own.error(("setup", "token"), "can be guessed", f"{_DRAW}; {_LEAVE_OUT}")
-    if not _can_be_struck_out(table.token, text):
+    if not _can_be_struck_out(table.token, text, ("setup", "token")):
         raise own.error(
             ("setup", "token"),
             "is written in a way in which it can't be struck out",
             "write it as it was printed, between quotation marks",
         )
+    key = table.restore.key
+    if key:
+        try:
+            RecoveryKey.from_text(key)
+        except WrongKey as error:
+            raise own.error(_KEY, f"is no recovery key: {error}", error.hint) from error
+    if not _can_be_struck_out(key, text, _KEY):
+        raise own.error(
+            _KEY,
+            "is written in a way in which it can't be struck out",
+            "write it on one line, between quotation marks",
+        )
+    if table.restore.file and not _NAME.fullmatch(table.restore.file):
+        raise own.error(
+            ("setup", "restore", "file"),
+            "is no name of a file beside this one",
+            'such as "backup.edge"',
+        )
     if table.ca and not _NAME.fullmatch(table.ca):
         raise own.error(("setup", "ca"), "is no name of a file beside this one", 'such as "ca.pem"')
 
 
-def _can_be_struck_out(token: str, text: str) -> bool:
-    if not token:
+def _check_restore(
+    restore: Restore, table: _Table, own: Settings, settings: Settings, changes: Mapping[str, Any]
+) -> None:
+    """What can stand beside it: where the backup is, and how the box reaches that."""
+    if table.token:
+        raise own.error(
+            ("setup", "token"),
+            "makes no admin beside [setup.restore]",
+            "leave it out: the restored box has its people, who log in as before",
+        )
+    for key in changes:
+        if key != _ARCHIVES:
+            raise settings.error(
+                key.split("."),
+                "can't be said beside [setup.restore]: the backup has the settings",
+                "leave it out",
+            )
+    if bool(restore.file) == (_ARCHIVES in changes):
+        raise own.error(
+            ("setup", "restore"),
+            "must say one place of the backup",
+            'either its file = "…" beside this one, or the archive that has it, as'
+            " [[cloud.archive]]",
+        )
+
+
+def _can_be_struck_out(secret: str, text: str, keys: tuple[str, ...]) -> bool:
+    if not secret:
         return True
     try:
-        struck = tomllib.loads(without_token(text, token))
+        struck: Any = tomllib.loads(without_token(text, secret))
     except ValueError:
         return False
-    return token.isascii() and struck["setup"]["token"] == ""
+    for key in keys:
+        struck = struck[key]
+    return secret.isascii() and struck == ""
 
 
 def _network_of(said: _Network, own: Settings) -> NetworkSettings:

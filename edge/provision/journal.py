@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from edge.cache import replacing
 from edge.cache.own_settings import Written, in_force
 from edge.cache.undone_settings import forget_taken_back, is_taken_back, undo_change
 from edge.crypto.durable import hand_over, lock_at_once, sync_folder, write_file
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from edge.access.users import Users
 
 __all__ = [
+    "MARK",
     "HalfTaken",
     "Journal",
     "Machine",
@@ -54,7 +56,8 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-_MARK: Final = "provisioned.json"
+MARK: Final = "provisioned.json"
+"""In ``data_dir``."""
 _JOURNAL: Final = "provisioning.json"
 _LOCK: Final = "provisioned.lock"
 _LOOK: Final = 0.5
@@ -116,7 +119,7 @@ _WORDS: Final = {
 def read_provisioned(folder: Path) -> Provisioned | None:
     """By what the box in ``data_dir`` was set up; None: by nothing of the kind. Blocks."""
     try:
-        return msgspec.json.decode((folder / _MARK).read_bytes(), type=Provisioned)
+        return msgspec.json.decode((folder / MARK).read_bytes(), type=Provisioned)
     except FileNotFoundError:
         return None
     except msgspec.DecodeError:
@@ -237,7 +240,7 @@ class Journal:
 
     async def mark(self, by: Provisioned) -> None:
         """The box is set up by it from now on."""
-        await asyncio.to_thread(write_file, self._folder / _MARK, msgspec.json.encode(by))
+        await asyncio.to_thread(write_file, self._folder / MARK, msgspec.json.encode(by))
 
     async def close(self) -> None:
         """What it changed holds for good."""
@@ -290,6 +293,8 @@ class Journal:
         """
         if not await asyncio.to_thread(is_open, self._folder):
             return []
+        if await asyncio.to_thread(replacing.read, self._folder) is not None:
+            return []  # another box takes this one's place: that is known at the next start
         self._half = await asyncio.to_thread(_read, self._folder)
         mark = await asyncio.to_thread(read_provisioned, self._folder)
         settings = ""
@@ -337,7 +342,7 @@ class Journal:
 
     def _unmark(self) -> None:
         with contextlib.suppress(FileNotFoundError):
-            (self._folder / _MARK).unlink()
+            (self._folder / MARK).unlink()
             sync_folder(self._folder)
 
     async def _keep(self) -> None:

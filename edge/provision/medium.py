@@ -21,13 +21,26 @@ from edge.cache.disk import Folder, on_disk
 from edge.errors import ConfigError, EdgeError, SealBroken
 from edge.provision.file import LONGEST, text_of, without_token
 
-__all__ = ["ANSWER", "FILE", "FOLDER", "Found", "Token", "answer", "beside", "find", "read_folder"]
+__all__ = [
+    "ANSWER",
+    "FILE",
+    "FOLDER",
+    "Found",
+    "Token",
+    "answer",
+    "beside",
+    "find",
+    "read_folder",
+    "read_large",
+]
 
 FOLDER: Final = "EDGE-SETUP"
 FILE: Final = "edge.toml"
 ANSWER: Final = "result.txt"
 _FORMS: Final = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 _MOST_FILES: Final = 32
+_MOST_OF_BACKUP: Final = 256 * 1024 * 1024
+"""Bytes that are taken into memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +86,31 @@ def beside(path: Path) -> dict[str, bytes]:
     """
     with on_disk(path), Folder.named(path) as folder:
         return _beside(folder)
+
+
+def read_large(medium: Path, name: str) -> bytes:
+    """A file beside that which sets a box up: a backup.
+
+    Raises:
+        DiskUnusable: It can't be read.
+        ConfigError: There is none of that name, or it is too long.
+    """
+    with on_disk(medium), Folder.named(medium) as top, top.folder(FOLDER) as folder:
+        # FAT tells no case apart; what is there need not be one.
+        found = [one for one in folder.names() if one.lower() == name.lower()]
+        if not found or not folder.is_file(found[0]):
+            raise ConfigError(
+                f"{FOLDER}/{name} is not there", hint=f"put the backup into the folder of {FILE}"
+            )
+        try:
+            descriptor = folder.open(found[0])
+        except SealBroken as error:
+            raise ConfigError(f"{FOLDER}/{name} is no plain file") from error
+        with open(descriptor, "rb") as opened:  # noqa: PTH123 - of a descriptor
+            data = opened.read(_MOST_OF_BACKUP + 1)
+    if len(data) > _MOST_OF_BACKUP:
+        raise ConfigError(f"{FOLDER}/{name} is longer than a backup can be")
+    return data
 
 
 def answer(medium: Path, words: str, *, name: str = FOLDER) -> None:

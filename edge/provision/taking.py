@@ -7,13 +7,16 @@ taken opens nothing from where it was found: it is struck out there before the b
 
 Crash order: the network is tried, and works -> the clinic's authority is trusted -> the box is
 still new -> the settings are written -> the token is the first admin's code -> the network is kept
--> the token is struck out -> ``provisioned.json``. Each is in the journal before (`Journal`): cut
+-> the token is struck out -> ``provisioned.json``. Where another box's place is taken: ... -> the
+box is still new -> all files of that box -> the network is kept -> the recovery key is struck out
+-> it is decided (`edge.cache.replacing`). Each is in the journal before (`Journal`): cut
 short in between, all of it is undone.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -53,7 +56,16 @@ from edge.provision.journal import (
 from edge.provision.ports import holds
 from edge.provision.reach import NetworkAway, refuse_out_of_reach
 
-__all__ = ["CutShort", "Taken", "Taking", "TokenPlace", "authority_of", "came_up", "may_pass"]
+__all__ = [
+    "CutShort",
+    "Restorer",
+    "Taken",
+    "Taking",
+    "TokenPlace",
+    "authority_of",
+    "came_up",
+    "may_pass",
+]
 
 log = logging.getLogger(__name__)
 
@@ -93,6 +105,8 @@ class Taken:
     """Until when the token makes the first admin; None if there is none."""
     is_new: bool
     """False: it was taken before, and nothing was changed now."""
+    restored: str = ""
+    """What the box is called whose place it takes at its next start; empty if it takes none."""
     stays: tuple[str, ...] = ()
     """Of another file, that was not taken to its end: what holds all the same."""
 
@@ -115,6 +129,30 @@ class TokenPlace(Protocol):
         """
 
 
+class Restorer(Protocol):
+    """Has the box take another one's place, see `edge.provision.restoring`."""
+
+    async def refuse_unless_empty(self) -> None:
+        """Do nothing if nothing is in the box.
+
+        Raises:
+            DecisionRefused: Something is.
+        """
+
+    async def stage(self, setup: Setup, mark: Provisioned) -> str:
+        """Write all files of the restored box, beside those of this one; what that is called.
+
+        Raises:
+            EdgeError: There is no backup, the key is another, or it can't be so here.
+        """
+
+    async def decide(self) -> None:
+        """From now on that is the box which starts next."""
+
+    async def drop(self) -> None:
+        """What was staged goes, unless it is decided."""
+
+
 def came_up(settings: NetworkSettings) -> bool:
     """Whether the machine is on the network so, by the very port that was set. Blocks."""
     return holds(VLAN if settings.vlan else settings.interface, settings.address)
@@ -134,6 +172,7 @@ class Taking:
         clock: POSIX seconds.
         places: Of the machine; None: this one.
         is_stopped: Whether nothing more is to be begun with: the stick is being pulled out.
+        restorer: Has the box take another one's place.
     """
 
     def __init__(
@@ -149,6 +188,7 @@ class Taking:
         clock: Callable[[], float] = time.time,
         places: Places | None = None,
         is_stopped: Callable[[], bool] = lambda: False,
+        restorer: Restorer | None = None,
     ) -> None:
         self._folder = folder
         self._places = places or Places()
@@ -157,6 +197,7 @@ class Taking:
         self._machine: Machine = machine or _this_machine
         self._journal = Journal(folder, users, self._machine, self._places)
         self._is_stopped = is_stopped
+        self._restorer = restorer
         self._is_up = is_up
         self._patience = patience
         self._apart = apart
@@ -188,14 +229,17 @@ class Taking:
             if before is not None and before.digest == setup.digest:
                 return Taken([], None, is_new=False)
             await self._refuse_unless_new(before)
-            if not (setup.changes or setup.token or setup.ca or setup.network):
+            if setup.restore is not None:
+                await self._refuse_unless_empty()
+            elif not (setup.changes or setup.token or setup.ca or setup.network):
                 raise ConfigError(
                     "the file says nothing", hint="was the stick pulled out while it was written?"
                 )
             pem = authority_of(setup, beside)
             look = partial(refuse_out_of_reach, setup.changes, setup.network, self._places)
             await asyncio.to_thread(look)
-            await self._own.check(setup.changes, is_remote=False)
+            if setup.restore is None:
+                await self._own.check(setup.changes, is_remote=False)
             taken = await self._do_or_undo(setup, by, pem, token)
         log.info("set up by the %s", by)
         return replace(taken, stays=tuple(stays))
@@ -220,8 +264,14 @@ class Taking:
                 " screen once an admin has logged in there, or edge reset in a shell",
             )
 
+    async def _refuse_unless_empty(self) -> Restorer:
+        if self._restorer is None:
+            raise ConfigError("this box can't take the place of another", hint="")
+        await self._restorer.refuse_unless_empty()
+        return self._restorer
+
     async def _do_or_undo(self, setup: Setup, by: str, pem: str, token: TokenPlace | None) -> Taken:
-        struck = token if setup.token else None
+        struck = token if setup.secret else None
         try:
             return await self._do(setup, by, pem, struck)
         except BaseException as error:
@@ -230,7 +280,11 @@ class Taking:
                 try:
                     await struck.put_back()
                 except EdgeError:
-                    stays.append("the token is struck out of the file")
+                    what = "token" if setup.token else "recovery key"
+                    stays.append(f"the {what} is struck out of the file")
+            if self._restorer is not None:
+                with contextlib.suppress(EdgeError, OSError):  # the next start does it
+                    await self._restorer.drop()
             if stays and isinstance(error, Exception):
                 raise HalfTaken(
                     f"{error}; what holds all the same: {', '.join(stays)}",
@@ -253,6 +307,8 @@ class Taking:
         # Since the first look a minute may have gone by, and somebody have set it up on its page.
         self._go_on()
         await self._refuse_unless_new(None)
+        if setup.restore is not None:
+            return await self._replace(setup, by, token)
         before = await self._own.written()
         await journal.about_to(settings=Settings(before))
         changes = await self._own.change(setup.changes, is_remote=False)
@@ -280,6 +336,20 @@ class Taking:
         if not changes:
             await journal.close()
         return Taken(changes, until, is_new=True)
+
+    async def _replace(self, setup: Setup, by: str, token: TokenPlace | None) -> Taken:
+        """Another box takes this one's place at the next start of the service."""
+        restorer = await self._refuse_unless_empty()
+        mark = Provisioned(by, self._clock(), setup.digest)
+        called = await restorer.stage(setup, mark)
+        self._go_on()
+        await self._refuse_unless_new(None)
+        if setup.network is not None:
+            await self._machine(Keep())
+        if token is not None:
+            await token.strike_out()
+        await restorer.decide()  # from here on nothing is undone, but by a start that fails
+        return Taken([], None, is_new=True, restored=called)
 
     async def _wish(self, what: str, wish: Wish) -> None:
         try:

@@ -46,7 +46,7 @@ def box(cache, wishes, tmp_path):
     async def machine(wish):
         wishes.append(wish)
 
-    def box(is_up=lambda settings: True, machine=machine, places=None):
+    def box(is_up=lambda settings: True, machine=machine, places=None, restorer=None):
         seal = partial(seal_secret, key=cache.keys.derive(PURPOSE))
         own = OwnSettings(tmp_path / "edge.toml", cache.folder, seal, {})
         users = cache.users
@@ -59,6 +59,7 @@ def box(cache, wishes, tmp_path):
             patience=0.1,
             apart=0.0,
             places=places,
+            restorer=restorer,
         )
 
     return box

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from edge.crypto.recovery import RecoveryKey
 from edge.errors import ConfigError
 from edge.machine.wishes import NetworkSettings
 from edge.provision.file import read_setup, text_of, without_token
@@ -62,7 +63,13 @@ def test_a_file_that_says_nothing_of_the_machine_leaves_it():
 def test_the_examples_of_the_guides_are_taken_as_they_stand(path):
     text = (ROOT / path).read_text(encoding="utf-8")
     blocks = re.findall(r"^```\w+\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
-    [example] = [block for block in blocks if "[[cloud.archive]]" in block]
+    files = [block for block in blocks if "[[cloud.archive]]" in block]
+    [example] = [block for block in files if "[setup.restore]" not in block]
+    [other] = [block for block in files if "[setup.restore]" in block]
+    key = " ".join(RecoveryKey(bytes(32)).to_groups())
+    restored = read_setup(other.replace("…", key), "edge.toml")
+    assert restored.secret == key
+    assert restored.config.cloud.archive[0].name == "hospital"
     if "XXXX" in example:  # a place for one, not a token
         example = example.replace("XXXX-XXXX-XXXX-XXXX", TOKEN)
     setup = read_setup(example, "edge.toml")
@@ -313,3 +320,33 @@ def test_a_token_that_could_not_be_struck_out_is_refused(quotes):
     assert "can't be struck out" in refused(f"[setup]\ntoken = {quotes}{TOKEN}{quotes}\n")
     escaped = TOKEN.replace("7", "\\u0037", 1)
     assert "can't be struck out" in refused(f'[setup]\ntoken = "{escaped}" # {TOKEN}\n')
+
+
+def test_the_files_on_the_recovery_sheet_can_be_taken():
+    script = (ROOT / "edge/pages/files/js/paper.js").read_text()
+    page = (ROOT / "edge/pages/templates/backup.html").read_text()
+    [said] = re.findall(r"const setupFile = \[(.*?)\];", script, re.DOTALL)
+    lines = [one or two for one, two in re.findall(r"\"(.*?)\"(?=[,\s]|$)|'(.*?)'", said)]
+    assert all(line in page for line in lines)
+    key = " ".join(RecoveryKey(bytes(32)).to_groups())
+    text = "\n".join(lines).replace("RECOVERY KEY", key)
+    setup = read_setup(text.replace('"URL"', '"https://archive.example/dicom-web"'), "edge.toml")
+    assert setup.secret == key
+    [archive] = setup.config.cloud.archive
+    assert archive.url == "https://archive.example/dicom-web"
+    beside = f'{text.partition("[[cloud")[0]}file = "backup.edge"\n'
+    assert read_setup(beside, "edge.toml").restore.file == "backup.edge"
+    assert key not in repr(read_setup(beside, "edge.toml").restore)
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        (f'[setup]\ntoken = "{TOKEN}"\n', "makes no admin beside"),
+        ("[sync]\nsweep_minutes = 5\n", "the backup has the settings"),
+        ('[[cloud.archive]]\nname = "a"\nurl = "https://a.example"\n', "must say one place"),
+    ],
+)
+def test_what_the_backup_says_is_not_said_beside_it(more, why):
+    table = '[setup.restore]\nfile = "backup.edge"\n'
+    assert why in refused(f"{more}{table}" if "token" in more else f"{table}{more}")

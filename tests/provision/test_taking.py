@@ -8,6 +8,7 @@ import ssl
 import pytest
 import trustme
 
+from edge.crypto.recovery import RecoveryKey
 from edge.errors import (
     AccessDenied,
     ConfigError,
@@ -315,3 +316,61 @@ def test_a_mark_that_was_damaged_is_still_one(tmp_path):
     assert read_provisioned(tmp_path) is None
     (tmp_path / "provisioned.json").write_bytes(b"{")
     assert "can't be read" in read_provisioned(tmp_path).by
+
+
+RESTORE = """
+[setup.restore]
+key = "{}"
+file = "backup.edge"
+[setup.network]
+address = ["192.168.1.10/24"]
+gateway = ["192.168.1.1"]
+""".format(" ".join(RecoveryKey(bytes(32)).to_groups()))
+
+
+class Other:
+    """Says what it is asked, and is the place of the key, too."""
+
+    def __init__(self, done, fails=""):
+        self.done = done
+        self.fails = fails
+
+    def __getattr__(self, name):
+        async def act(*_):
+            self.done.append(name)
+            if name == self.fails:
+                raise ConfigError("it can't be so")
+            return "radiology"
+
+        return act
+
+
+async def test_another_box_takes_its_place_once_all_of_it_is_there(box, cache, wishes, tmp_path):
+    other = Other(wishes)
+    taken = await box(restorer=other).take(setup_of(RESTORE), "stick", {}, other)
+    assert taken.restored == "radiology"
+    network = wishes[1]
+    assert isinstance(network, Network)
+    order = ["refuse_unless_empty", network, "refuse_unless_empty", "stage", Keep()]
+    assert wishes == [*order, "strike_out", "decide"]
+    assert await asyncio.to_thread(read_provisioned, cache.folder) is None
+
+
+@pytest.mark.parametrize("step", ["stage", "strike_out", "decide"])
+async def test_where_another_box_can_not_take_its_place_all_is_undone(
+    box, cache, wishes, step, tmp_path
+):
+    other = Other(wishes, fails=step)
+    with pytest.raises(ConfigError, match="can't be so"):
+        await box(restorer=other).take(setup_of(RESTORE), "stick", {}, other)
+    behind = wishes[wishes.index(step) + 1 :]
+    assert Back() in behind
+    assert {"put_back", "drop"} < {one for one in behind if isinstance(one, str)} | {""}
+    assert not (cache.folder / "provisioning.json").exists()
+
+
+async def test_a_box_with_people_becomes_no_other(box, cache, wishes):
+    await cache.users.redeem((await cache.users.first_code()).code, PASSWORD, name="anna")
+    with pytest.raises(DecisionRefused, match="has its people"):
+        await box(restorer=Other(wishes)).take(setup_of(RESTORE), "stick", {})
+    assert wishes == []

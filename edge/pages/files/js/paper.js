@@ -5,6 +5,10 @@ import { byId, icon, make } from "./dom.js";
 import { picture } from "./handing.js";
 import { _, date } from "./words.js";
 
+/** What has a box of the disk image take another one's place, see `edge/provision/file.py`. */
+const setupFile = ["[setup.restore]", 'key = "RECOVERY KEY"', "[[cloud.archive]]", 'name = "archive"', 'url = "URL"',
+  'auth = { kind = "basic", user = "USER", password = "PASSWORD" }'];
+
 const command = (text) => make("code", { dir: "ltr" }, text);
 
 /** The recovery key of the disk, in groups, where there is one. */
@@ -36,10 +40,11 @@ export function keyPaper({ name, groups, svg, disk }) {
     make("h2", {}, _("When a new box has to become this one")),
     make("ol", { class: "paper-steps" },
       make("li", {}, _("Have at hand: the paper with the recovery key, and the address and log-in of the archive, or a backup file.")),
-      make("li", {}, _("Set up the new box as far as its console. Do not send images to it yet.")),
-      make("li", {}, _("From the archive:"), " ", command("edge restore --from-archive URL --auth SIGNING-IN.toml"), " ", _("It asks for the key, finds the newest backup and opens it.")),
-      make("li", {}, _("Or from a file:"), " ", command("edge restore --from FILE")),
-      make("li", {}, _("Start it. What the archive has comes back as it is asked for; images that no archive had are named, so that they can be sent again."))),
+      make("li", {}, _("The new box is as on its first day: do not set it up, and send no images to it yet.")),
+      make("li", {}, _("Installed from the disk image: put a stick with the file EDGE-SETUP/edge.toml in while the screen says that the box is new. The file says:"), setupFile.map((line) => make("div", {}, command(line))),
+        make("div", {}, _("Or, in the place of the archive, with a backup file beside it:"), " ", command('file = "backup.edge"'))),
+      make("li", {}, _("Installed otherwise: in a shell, with the service stopped and its data folder empty; start it afterwards:"), " ", command("edge restore --from-archive URL --auth SIGNING-IN.toml"), " ", _("It asks for the key, finds the newest backup and opens it."), " ", _("Or from a file:"), " ", command("edge restore --from FILE")),
+      make("li", {}, _("What the archive has comes back as it is asked for; images that no archive had are named, so that they can be sent again."))),
     [_("Address of the archive"), _("Where its log-in is kept"), _("Where this paper is kept")].map((one) => make("p", { class: "paper-blank" }, one)));
 }
 
