@@ -385,7 +385,7 @@ def test_a_reset_destroys_the_copy_that_the_data_moved_away_from(box):
     assert "edge-data" not in table_of_copy(box)
     restarted(box)
     box.starts_as_new()
-    assert "has a copy" not in box.said
+    assert "has the data of a box" not in box.said
 
 
 def test_a_copy_that_cannot_be_written_keeps_nobody_from_a_reset_and_is_named(box):
@@ -401,11 +401,12 @@ def test_a_copy_that_cannot_be_written_keeps_nobody_from_a_reset_and_is_named(bo
     assert not box.key.exists()
     restarted(box)
     box.starts_as_new()
-    said = "/dev/vdb1 has a copy of a box's data: take its disk out, and destroy it"
+    said = "after a factory reset take it out, and destroy it"
+    assert "/dev/vdb1 has the data of a box" in box.said.replace(str(box.root), "")
     assert said in box.said.replace(str(box.root), "")
     assert "edge-data-old-" in table_of_copy(box)
     assert box.run("disk", "open") == 0  # and goes on
-    assert "has a copy" not in (box.root / "said").read_text()
+    assert "has the data of a box" not in (box.root / "said").read_text()
 
 
 def restarted(box: Box) -> None:
