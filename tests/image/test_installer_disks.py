@@ -11,7 +11,7 @@ import subprocess
 
 import pytest
 
-from tests.image.installing import LISTED, STICK, Person, loaded
+from tests.image.installing import LISTED, STICK, Person, Programs, loaded
 from tests.image.test_tree import EXTRA, IMAGE, read
 
 GIB = 1024**3
@@ -36,6 +36,10 @@ def write_at(path, start, data):
     with path.open("r+b") as file:
         file.seek(start)
         file.write(data)
+
+
+def unreadable(*_):
+    raise OSError(5, "Input/output error")
 
 
 def disk(installer, name="sdb", *labels, **more):
@@ -102,7 +106,42 @@ def test_nor_where_its_row_alone_is_gone(installer, blank):
 
 def test_a_disk_that_can_not_be_read_is_not_called_empty(installer, tmp_path):
     gone = str(tmp_path / "gone")
-    assert installer.traces.looked_for(gone, has_parts=False) == (installer.traces.UNREAD,)
+    for has_parts in (False, True):
+        assert installer.traces.looked_for(gone, has_parts=has_parts) == (installer.traces.UNREAD,)
+
+
+@pytest.mark.parametrize("broken", ["wipefs", "a place"])
+def test_the_data_of_an_edge_is_not_forgotten_where_something_else_can_not_be_read(
+    installer, blank, monkeypatch, broken
+):
+    if broken == "wipefs":
+        write_at(blank, 2689 * MIB, b"LUKS\xba\xbe\x00\x02")
+        monkeypatch.setattr(installer.programs, "run", Programs(broken="wipefs"))
+        found = (installer.traces.EDGE, installer.traces.UNREAD)
+    else:
+        monkeypatch.setattr(installer.traces, "is_zero", unreadable)
+        found = (installer.traces.UNREAD,)
+    assert installer.traces.looked_for(str(blank), has_parts=False) == found
+    one = disk(installer, traces=found)
+    assert ("HAS THE DATA OF AN EDGE" in str(one)) is (broken == "wipefs")
+    for labels in ((), ("pictures",)):
+        one = disk(installer, "sdb", *labels, traces=found)
+        person = Person("1", "", "1", "erase")
+        assert installer.main.asked(person, [one], STICK) == one
+        assert not person.answers, "the number alone was not enough"
+
+
+def test_nor_is_a_disk_with_partitions_known_where_the_place_of_data_can_not_be_read(
+    installer, blank, monkeypatch
+):
+    monkeypatch.setattr(installer.traces, "has_luks", unreadable)
+    found = installer.traces.looked_for(str(blank), has_parts=True)
+    one = disk(installer, "sda", "edge-esp", "edge-root-1.3", traces=found)
+    with pytest.raises(installer.programs.InstallError, match=r"can't be read.*erase_data = true"):
+        installer.main.told({"disk": "only", "again": True}, [one], "1.3")
+    person = Person("1", "erase")
+    assert installer.main.asked(person, [one], STICK) == one
+    assert any("is not known" in line for line in person.said)
 
 
 def test_the_data_of_an_edge_is_where_the_partitions_leave_it(installer):

@@ -48,6 +48,11 @@ class Disk:
         return self._tells_data or traces.EDGE in self.traces
 
     @property
+    def may_have_data(self) -> bool:
+        """It has, or nobody knows, for not all that was looked for can be read."""
+        return self.has_data or traces.UNREAD in self.traces
+
+    @property
     def _tells_data(self) -> bool:
         """Its table tells of it."""
         return any(label.startswith("edge-data") for label in self.labels)

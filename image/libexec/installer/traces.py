@@ -1,7 +1,8 @@
 """What is on a disk that no partition tells of: signatures, a damaged table, data without one.
 
 Reads alone. Promises that a disk is called empty only if it has no signature, and is all zeros at
-its beginning, at its end and at places between: what is not known to be empty is not.
+its beginning, at its end and at places between: what is not known to be empty is not. Nor is what
+was found forgotten where something else can't be read.
 """
 
 from __future__ import annotations
@@ -33,18 +34,20 @@ def looked_for(path: str, *, has_parts: bool) -> tuple[str, ...]:
         path: Its device.
         has_parts: It has partitions, and so is not empty: the data of an edge is looked for alone.
     """
+    found: list[str] = []
     try:
         with open(path, "rb", buffering=0) as disk:
             size = disk.seek(0, os.SEEK_END)
-            found = [EDGE] if any(has_luks(disk.fileno(), start) for start in DATA_STARTS) else []
+            if any(has_luks(disk.fileno(), start) for start in DATA_STARTS):
+                found.append(EDGE)
             if has_parts:
                 return tuple(found)
             found += signatures(path)
             if not found and not all(is_zero(disk.fileno(), *place) for place in places(size)):
                 found.append(UNTOLD)
-            return tuple(found)
     except (OSError, InstallError):
-        return () if has_parts else (UNREAD,)
+        found.append(UNREAD)  # beside what was found before
+    return tuple(found)
 
 
 def signatures(path: str) -> list[str]:
