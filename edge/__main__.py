@@ -54,7 +54,7 @@ try:
     )
     from edge.commands.parsing import Commands
     from edge.commands.words import HarmlessFormatter, say
-    from edge.errors import ConfigError, EdgeError, KeyLocked
+    from edge.errors import ConfigError, EdgeError, KeyLocked, ManyWrong
     from edge.logs import Recent
 except KeyboardInterrupt:  # even these take a moment on a small box
     sys.exit(130)
@@ -116,7 +116,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()  # here, where an error still finds somebody to say so
         return int(status)
     except EdgeError as error:
-        say(f"edge: {_told(error)}", file=sys.stderr)
+        lines = error.lines if isinstance(error, ManyWrong) else (_told(error),)
+        say(f"edge: {lines[0]}", *lines[1:], file=sys.stderr)
         if error.hint:
             say(f"      {error.hint}", file=sys.stderr)
         return 2 if isinstance(error, ConfigError) else 1

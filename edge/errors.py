@@ -8,6 +8,7 @@ the place of UIDs: see `edge.logs`.)
 
     EdgeError
     ├── ConfigError               the configuration can't be used
+    │   ├── ManyWrong             by more than one thing
     │   └── SecretUnopened        a sealed secret in it can't be opened on this box
     ├── SecretError               keys and sealed bytes
     │   ├── KeyUnavailable        the provider can't release the root secret now
@@ -56,6 +57,7 @@ the place of UIDs: see `edge.logs`.)
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 __all__ = [
@@ -83,6 +85,7 @@ __all__ = [
     "KeyUnavailable",
     "LineClosed",
     "MachineRefused",
+    "ManyWrong",
     "MultipartError",
     "Needs",
     "NotAnImage",
@@ -137,6 +140,18 @@ class ConfigError(EdgeError):
     def in_short(self) -> str:
         """The key and what is wrong with it, for who knows nothing of files."""
         return f"{self.key} {self.what}" if self.key and self.what else str(self)
+
+
+class ManyWrong(ConfigError):
+    """The same of more than one thing; the message has a line for each, and for what to do.
+
+    Args:
+        lines: Of the message. A line end within one of them ends nothing where it is shown.
+    """
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = tuple(lines)
 
 
 class SecretUnopened(ConfigError):

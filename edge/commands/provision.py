@@ -51,9 +51,9 @@ def _token(_: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
+    from edge.provision.authority import not_named
     from edge.provision.file import LONGEST, read_setup, text_of
     from edge.provision.medium import beside
-    from edge.provision.taking import authority_of
 
     try:
         data = options.file.read_bytes()
@@ -61,14 +61,16 @@ def _check(options: argparse.Namespace) -> int:
         raise ConfigError(f"{options.file}: can't be read: {error.strerror}") from error
     if len(data) > LONGEST:
         raise ConfigError(f"{options.file}: is longer than {LONGEST} bytes")
-    setup = read_setup(text_of(data, str(options.file)), str(options.file))
-    authority_of(setup, beside(options.file.parent))
+    others = beside(options.file.parent)
+    setup = read_setup(text_of(data, str(options.file)), str(options.file), others)
     said = [f"{len(setup.changes)} settings"]
     said += ["a token"] * bool(setup.token) + ["the network"] * (setup.network is not None)
     if setup.restore is not None:
         said = ["the recovery key"] * bool(setup.restore.key)
         said.append(f"the backup is {setup.restore.file or 'in the archive'}")
     say(f"{options.file} is sound: {', '.join(said)}")
+    if unread := not_named(setup.ca, others):
+        say(f"But {unread}", file=sys.stderr)
     return 0
 
 

@@ -131,9 +131,11 @@ async def _set_up(
     read: Callable[[str], bytes] | None = None,
 ) -> tuple[str, str]:
     """Have it taken; the answer for people, and what the screen says of it."""
+    from edge.provision.authority import not_named
     from edge.provision.file import read_setup
 
-    setup = await asyncio.to_thread(read_setup, found.text, "EDGE-SETUP/edge.toml")
+    where = "EDGE-SETUP/edge.toml"
+    setup = await asyncio.to_thread(read_setup, found.text, where, found.beside)
     token = place(setup.secret) if place is not None and setup.secret else None
     loaded = await configuration(options)
     from edge.opening import Cache
@@ -168,6 +170,8 @@ async def _set_up(
             wrong = f"\nBut: {wrong}\n"
     if taken.restored:
         return await _replaced(options, by, taken.restored, token, stopping)
+    if unread := await asyncio.to_thread(not_named, setup.ca, found.beside):
+        wrong += f"\nBut {unread}.\n"
     if taken.stays:
         wrong += (
             f"\nOf another file, that was not taken to its end, holds: {', '.join(taken.stays)}\n"

@@ -45,9 +45,10 @@ from edge.changing import all_settings, setting_of
 from edge.checking import check
 from edge.config import Config
 from edge.crypto.recovery import RecoveryKey
-from edge.errors import ConfigError, MachineRefused, WrongKey
+from edge.errors import ConfigError, MachineRefused, ManyWrong, WrongKey
 from edge.machine.wishes import NetworkSettings, checked_network
 from edge.overlay import take
+from edge.provision.authority import authority_of
 from edge.provision.reach import check_reach
 from edge.settings import Settings
 
@@ -168,12 +169,13 @@ class Setup:
         return self.token or (self.restore.key if self.restore else "")
 
 
-def read_setup(text: str, where: str) -> Setup:
+def read_setup(text: str, where: str, beside: Mapping[str, bytes] | None = None) -> Setup:
     """Read a file, and check all of it.
 
     Args:
         text: Its content.
         where: What it is called in errors.
+        beside: Files that lie beside it, by their names; None: they are not looked at.
 
     Raises:
         ConfigError: Something is wrong with it; nothing of it must be taken.
@@ -211,6 +213,10 @@ def read_setup(text: str, where: str) -> Setup:
             with faults.told():
                 raise settings.error(keys, f"can't be said here: {why}", "leave it out")
             settings.forget(keys)
+    place = own.place(("setup", "ca")) or where
+    if beside is not None:
+        with faults.told():
+            authority_of(table.ca, place, beside)
     config = faults.found(settings, Config, lambda config: check(config, settings))
     with faults.told():
         check_reach(config, settings)
@@ -225,7 +231,6 @@ def read_setup(text: str, where: str) -> Setup:
         _check_restore(restore, table, own, settings, changes)
     secret = table.token or table.restore.key
     digest = hashlib.sha256(without_token(text, secret).encode()).hexdigest()
-    place = own.place(("setup", "ca")) or where
     return Setup(changes, config, table.token, table.ca, network, digest, place, restore)
 
 
@@ -347,7 +352,7 @@ class _Faults:
         """Do nothing if nothing is wrong.
 
         Raises:
-            ConfigError: Something is; it says where.
+            ConfigError: Something is; it says where. `ManyWrong`, if it is more than one thing.
         """
         errors = sorted(self._found.values(), key=self._line)
         if len(errors) == 1:
@@ -360,7 +365,7 @@ class _Faults:
             count = f"{len(errors)} mistakes"
             if len(errors) > _MOST_FAULTS:
                 count = f"more than {_MOST_FAULTS} mistakes"
-            raise ConfigError("\n".join([f"{self._where}: has {count}", *shown]))
+            raise ManyWrong([f"{self._where}: has {count}", *shown])
 
     def _line(self, error: ConfigError) -> int:
         found = re.match(rf"{re.escape(self._where)}:(\d+): ", str(error))

@@ -26,7 +26,6 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from edge.access.users import Users
-from edge.authorities import text_of
 from edge.cache.own_settings import Change, OwnSettings
 from edge.cache.undone_settings import digest_of
 from edge.errors import (
@@ -40,8 +39,8 @@ from edge.errors import (
 from edge.machine.asking import NoAnswer, ask
 from edge.machine.networks import VLAN, read_network
 from edge.machine.places import Places
-from edge.machine.trust import only_authorities
 from edge.machine.wishes import Keep, Network, NetworkSettings, Trust, Wish
+from edge.provision.authority import authority_of
 from edge.provision.file import Setup
 from edge.provision.journal import (
     HalfTaken,
@@ -56,16 +55,7 @@ from edge.provision.journal import (
 from edge.provision.ports import holds
 from edge.provision.reach import NetworkAway, refuse_out_of_reach
 
-__all__ = [
-    "CutShort",
-    "Restorer",
-    "Taken",
-    "Taking",
-    "TokenPlace",
-    "authority_of",
-    "came_up",
-    "may_pass",
-]
+__all__ = ["CutShort", "Restorer", "Taken", "Taking", "TokenPlace", "came_up", "may_pass"]
 
 log = logging.getLogger(__name__)
 
@@ -235,7 +225,7 @@ class Taking:
                 raise ConfigError(
                     "the file says nothing", hint="was the stick pulled out while it was written?"
                 )
-            pem = authority_of(setup, beside)
+            pem = authority_of(setup.ca, setup.ca_place, beside)
             look = partial(refuse_out_of_reach, setup.changes, setup.network, self._places)
             await asyncio.to_thread(look)
             if setup.restore is None:
@@ -390,27 +380,3 @@ class Taking:
 
 async def _this_machine(wish: Wish) -> object:
     return await ask(Places(), wish)
-
-
-def authority_of(setup: Setup, beside: Mapping[str, bytes]) -> str:
-    """The clinic's own authorities, in PEM; empty if the file names none.
-
-    Raises:
-        MachineRefused: The file that it names is not there, or has others than those.
-    """
-    if not setup.ca:
-        return ""
-    # FAT, on which it lies, tells no case apart.
-    known = {name.lower(): data for name, data in beside.items()} | dict(beside)
-    data = known.get(setup.ca, known.get(setup.ca.lower()))
-    if data is None:
-        raise MachineRefused(
-            f"{setup.ca_place}: setup.ca names {setup.ca}, which is not there, or too long",
-            hint=f"put {setup.ca} into the folder of edge.toml, or leave setup.ca out",
-        )
-    try:
-        return only_authorities(text_of(data))
-    except MachineRefused as error:
-        raise MachineRefused(
-            f"{setup.ca_place}: setup.ca names {setup.ca}: {error}", hint=error.hint
-        ) from error

@@ -427,16 +427,43 @@ def test_a_file_is_checked_on_any_computer(edge, stick, capsys):
     assert edge("check", stick / "edge.toml") == 2
     assert f"{stick}/edge.toml:1: nonsense is not a known key" in capsys.readouterr().err
     (stick / "edge.toml").write_text('[setup]\nca = "ca.pem"\n')
-    assert edge("check", stick / "edge.toml") == 1
-    place = f"{stick}/edge.toml:2: setup.ca names ca.pem"
-    assert f"{place}, which is not there" in capsys.readouterr().err
+    assert edge("check", stick / "edge.toml") == 2
+    place = f'{stick}/edge.toml:2: ca = "ca.pem"'
+    assert f"{place} names a file that is not there" in capsys.readouterr().err
     (stick / "ca.pem").write_text("no certificate")
-    assert edge("check", stick / "edge.toml") == 1
+    assert edge("check", stick / "edge.toml") == 2
     assert f"{place}: the authority's file has no certificate" in capsys.readouterr().err
     (stick / "ca.pem").write_bytes(trustme.CA().cert_pem.bytes())
     assert edge("check", stick / "edge.toml") == 0
     assert edge("check", stick / "gone.toml") == 2
     assert f"{stick}/gone.toml: can't be read: No such file" in capsys.readouterr().err
+
+
+def test_all_that_is_wrong_is_told_at_once_a_line_each(edge, stick, capsys):
+    (stick / "edge.toml").write_text(
+        '[setup]\nca = "ca.pem"\n[appliance]\ntime_zone = "Europe/Bruxelles"\n'
+        '[[cloud.archive]]\nname = "a"\nkind = "pacs"\nurl = "https://a.example/"\n'
+    )
+    assert edge("check", stick / "edge.toml") == 2
+    lines = capsys.readouterr().err.splitlines()
+    place = f"{stick}/edge.toml"
+    assert lines[0] == f"edge: {place}: has 3 mistakes"
+    told = [line for line in lines[1:] if not line.startswith("    ")]
+    assert [line.partition(" ")[0] for line in told] == [f"{place}:{at}:" for at in (2, 4, 7)]
+    assert edge("stick", stick.parent) == 2
+    answer = (stick / "result.txt").read_text()
+    assert "has 3 mistakes" in answer
+    assert 'ca = "ca.pem" names a file that is not there' in answer
+
+
+def test_an_authority_that_the_file_does_not_name_is_told(edge, stick, capsys):
+    (stick / "setup.ca").write_bytes(trustme.CA().cert_pem.bytes())
+    (stick / "notes.txt").write_text("of the technician")
+    told = 'But the authority in setup.ca is not trusted: a line ca = "setup.ca" below [setup]'
+    assert edge("check", stick / "edge.toml") == 0
+    assert told in capsys.readouterr().err
+    assert edge("stick", stick.parent) == 0
+    assert told in (stick / "result.txt").read_text()
 
 
 def test_a_file_of_windows_editor_sets_a_box_up(edge, file, stick):
