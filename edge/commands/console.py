@@ -14,7 +14,7 @@ from pathlib import Path
 
 from edge.commands.lightly import lightly
 from edge.commands.parsing import Commands, configuration, configuration_file
-from edge.commands.words import HarmlessFormatter
+from edge.commands.words import HarmlessFormatter, say
 from edge.errors import EdgeError
 
 __all__ = ["add"]
@@ -47,6 +47,7 @@ async def _console(options: argparse.Namespace) -> int:
         await configuration(options)  # a wrong one is said where commands say it; else on the page
         raise EdgeError("this is no terminal", hint="systemctl start edge-console@tty1")
     _log_elsewhere()
+    say("The page of this box comes …", file=sys.stderr, flush=True)  # it is seconds until then
     with lightly():
         from edge.console.box import LocalBox
         from edge.console.page import ConsolePage

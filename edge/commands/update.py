@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -231,8 +232,7 @@ def _print(found: dict[str, Any], options: argparse.Namespace) -> int:
     if (known := found["found"]) is not None:
         security = ", for security" if known["security"] else ""
         say(f"    {known['bytes'] / 1e6:.0f} MB, made {moment(known['made'])}{security}")
-        if found["phase"] == "fetching":
-            say(f"    of them here: {found['fetched_bytes'] / 1e6:.0f} MB")
+        say(*_how_far(found))
         for line in known["notes"].get("en", "").splitlines():
             say(f"    {line}")
     if (newer := found["newer"]) is not None:
@@ -254,6 +254,13 @@ def _print(found: dict[str, Any], options: argparse.Namespace) -> int:
         if failure["is_final"]:
             say("    it is not tried again by itself: edge update install --again")
     return 0
+
+
+def _how_far(found: dict[str, Any]) -> Iterator[str]:
+    if found["phase"] == "fetching":
+        yield f"    of them here: {found['fetched_bytes'] / 1e6:.0f} MB"
+    if found["phase"] == "writing":
+        yield f"    written: {found['written_share']:.0%}; leave the power on"
 
 
 def _print_trouble(since: float, why: str, hint: str) -> None:

@@ -13,6 +13,7 @@
     first_day … before a factory reset
     style   how it looks
     times   moments, as its clocks have them
+    updating what is done with an update
     picture a code to be scanned, of characters
 
 Whoever stands before the box sees how it is and where its web page is; on a new one, the code that

@@ -42,6 +42,7 @@ from edge.console.service import (
 )
 from edge.console.silence import BUSY, Silence
 from edge.console.times import zone_of
+from edge.console.updating import update_said
 from edge.console.view import Code, Person, View
 from edge.errors import EdgeError, KeyLocked, Needs
 from edge.machine.asking import ask, disks_from, is_there
@@ -147,6 +148,7 @@ class LocalBox:
             ports=ports,
             page_by=config.http.interface if for_page else "",
             page_ports=for_page,
+            update=await asyncio.to_thread(update_said, config.appliance.data_dir),
             move=move,
             has_machine=has_machine,
             needs_login=state.has_people,

@@ -81,6 +81,8 @@ def _said(view: View) -> Iterator[tuple[str, str]]:
         yield "Stick", one
     if view.network.tried is not None:
         yield "Network", "other settings are tried"
+    if view.update:
+        yield "Update", view.update
     if view.move is not None:
         yield "Disk", view.move.words
     if view.code is not None:

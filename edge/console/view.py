@@ -67,6 +67,8 @@ class View:
     """The network port by which alone the page is to be reached; empty: by each."""
     page_ports: tuple[Port, ...] = ()
     """Those that it may be kept to; none where nothing would keep it to one."""
+    update: str = ""
+    """What is done with one just now; empty: nothing that anybody need know who stands there."""
     move: MoveState | None = None
     """How far the data is on its way to another disk; None: it does not move."""
     has_machine: bool = False

@@ -47,6 +47,7 @@ log = logging.getLogger(__name__)
 
 _TRIES: Final = 3
 """So often an order is begun that power cuts interrupt."""
+_IN_SLOT: Final[tuple[Name, ...]] = ("root", "verity")
 _LOOK: Final = 5.0
 """Seconds between two questions whether the machine may be started anew."""
 
@@ -177,8 +178,9 @@ class Helper:
             loader.forget_others(running)
             disk.name(slot.verity, EMPTY)
             disk.name(slot.root, EMPTY)
-            self._fill(disk, bundle, slot.root, "root", holds)
-            self._fill(disk, bundle, slot.verity, "verity", holds)
+            told = _Told(self._folder, bundle)
+            self._fill(disk, bundle, slot.root, "root", holds, told)
+            self._fill(disk, bundle, slot.verity, "verity", holds, told)
             root_id, verity_id = ids_of(manifest.root_hash)
             disk.name(slot.root, ROOT + manifest.version, root_id)
             disk.name(slot.verity, VERITY + manifest.version, verity_id)
@@ -209,10 +211,16 @@ class Helper:
         self._note(Deed.WRITTEN, manifest.version, before=running, by=order.by)
         with contextlib.suppress(OSError):
             self._folder.write_begun(manifest.version, 0)
+            self._folder.drop_share()
 
     @staticmethod
     def _fill(
-        disk: Disk, bundle: Bundle, partition: Partition, name: Name, holds: Callable[[], bool]
+        disk: Disk,
+        bundle: Bundle,
+        partition: Partition,
+        name: Name,
+        holds: Callable[[], bool],
+        told: _Told,
     ) -> None:
         part = bundle.manifest.part(name)
 
@@ -220,6 +228,7 @@ class Helper:
             for piece in bundle.content(part):
                 _refuse_unwanted(holds)
                 yield piece
+                told.more(len(piece))
 
         disk.write(partition, pieces(), part.sha256)
 
@@ -340,6 +349,25 @@ class Helper:
         self._folder.drop_order(order)
         self._restart(())
         return "went back"
+
+
+class _Told:
+    """People are told at each hundredth how much is in the slot, if the disk takes that."""
+
+    def __init__(self, folder: Folder, bundle: Bundle) -> None:
+        self._folder, self._version = folder, bundle.manifest.version
+        self._all = sum(bundle.manifest.part(name).bytes for name in _IN_SLOT)
+        self._done, self._hundredth = 0, -1
+        self.more(0)
+
+    def more(self, count: int) -> None:
+        """So many bytes are in it, too."""
+        self._done += count
+        hundredth = min(99, self._done * 100 // max(1, self._all))  # it is read again, too
+        if hundredth > self._hundredth:
+            self._hundredth = hundredth
+            with contextlib.suppress(OSError):
+                self._folder.write_share(self._version, hundredth / 100)
 
 
 def _refuse_unwanted(holds: Callable[[], bool]) -> None:

@@ -3,6 +3,7 @@
     state.json       of the service alone: what was found, what is wanted, how far that came
     V.edgeupdate     a bundle that is whole and proven; ``….part`` one that is coming
     order.json       what root shall do (`helper`); whoever carries it out removes it
+    writing.json     how much of a version is in the other slot, while root writes it
     trial.json       a version that was written into the other slot, and is to prove itself
     history.jsonl    what happened, one line each (`history`), by whoever did it
 
@@ -154,6 +155,11 @@ class _Begun(msgspec.Struct, frozen=True):
     times: int
 
 
+class _Written(msgspec.Struct, frozen=True):
+    version: str
+    share: float
+
+
 class Folder:
     """The folder; made when something is written.
 
@@ -273,6 +279,19 @@ class Folder:
             self._write("begun", _Begun(version, times))
         else:
             self._drop("begun")
+
+    def written_share(self, version: str) -> float | None:
+        """How much of it is in the other slot, from 0 to 1; None: root has not begun with it."""
+        known = self._read("writing.json", _Written)
+        return known.share if known is not None and known.version == version else None
+
+    def write_share(self, version: str, share: float) -> None:
+        """So much is; nothing but what people are told hangs on it."""
+        self._write("writing.json", _Written(version, share))
+
+    def drop_share(self) -> None:
+        """Nothing is being written any more."""
+        self._drop("writing.json")
 
     def trial(self) -> Trial | None:
         """What is on trial."""

@@ -79,6 +79,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     needs_again: bool
     """That version has failed here: it is taken only if a person says so."""
     fetched_bytes: int
+    written_share: float
+    """Of it, while it is written into the other slot: from 0 to 1."""
     looked: float
     unlooked: Trouble | None
     """Why the server could not be asked, until it could."""
@@ -116,6 +118,7 @@ def standing_of(
         will_install=state.install and phase is Phase.FETCHING,
         needs_again=bool(version) and has_failed(history, version) is not None,
         fetched_bytes=state.synced if phase is Phase.FETCHING else 0,
+        written_share=(folder.written_share(version) or 0.0) if phase is Phase.WRITING else 0.0,
         looked=state.looked,
         unlooked=state.unlooked if settings.url else None,
         trouble=state.trouble,

@@ -68,6 +68,10 @@ async def test_an_update_is_found_installed_and_cancelled(module_browser, scene,
         assert await violations(page) == []
         await page.click("dialog .button:not([type])")
         await expect(title).to_have_text("Version 1.1 is being written")
+        await asyncio.to_thread(scene.box.updater._folder.write_share, "1.1", 0.43)
+        await expect(page.locator("#state-note")).to_contain_text("Leave the power on. 43% of it")
+        await expect(page.locator("#progress")).to_have_js_property("value", 0.43)
+        assert await violations(page) == []
         await expect(page.locator("#history li")).to_have_count(2)
         await page.click("#cancel")
         await expect(title).to_have_text("Version 1.1 is here")

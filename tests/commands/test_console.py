@@ -36,6 +36,7 @@ def test_on_one_it_shows_the_page_of_a_box_whatever_state_that_is_in(file):
     """Needs two seconds: an interpreter of its own, as systemd starts it."""
     with page_of(file, b"The service is not running") as (running, master, seen):
         assert b"\x1b[1;97;41mThe service is not running" in seen  # white on red, of its 16 colours
+        assert plain(seen).startswith(b"The page of this box comes"), "meanwhile it is not black"
         later = b""
         for odd in (b"\x03\x11q", b"\xff", b"\x1b[99999999u", b"\x1b[48;24;80;0;0t\x1b[<0;5;5M"):
             os.write(master, odd)  # nothing that comes from it ends it

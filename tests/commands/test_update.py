@@ -64,6 +64,9 @@ async def test_an_update_is_looked_for_fetched_and_ordered(settings, path, store
         await until((folder.path / "order.json").exists)
         done = await edge("update", "show", "--json", "--config", path)
         assert json.loads(done.stdout)["phase"] == "writing"
+        await asyncio.to_thread(folder.write_share, "99.0", 0.43)
+        done = await edge("update", "show", "--config", path)
+        assert "    written: 43%; leave the power on\n" in done.stdout
         done = await edge("update", "cancel", "--config", path)
         assert done.returncode == 0, done.stderr
         assert not (folder.path / "order.json").exists()

@@ -259,6 +259,15 @@ def test_the_screen_is_told_from_the_first_moment_to_the_page():
     )
 
 
+def test_the_screen_is_told_that_the_machine_ends_once_its_page_is_gone():
+    ends = read(UNITS / "edge-ends.service")
+    assert ends["Unit"]["Before"] == "edge-console@tty1.service"
+    assert "leave the power on" in ends["Service"]["ExecStop"].lower()
+    assert ends["Service"]["RemainAfterExit"] == "yes"
+    presets = (EXTRA / "usr/lib/systemd/system-preset/10-image.preset").read_text()
+    assert "enable edge-ends.service" in presets.splitlines()
+
+
 def test_an_ups_is_commanded_only_where_one_ends_the_machine(tmp_path):
     removed = read(IMAGE / "mkosi.conf")["Content"]["RemoveFiles"].split()
     assert "/usr/lib/systemd/system-shutdown/nutshutdown" in removed

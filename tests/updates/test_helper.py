@@ -16,7 +16,7 @@ from edge.updates import loaders
 from edge.updates.bundle import Bundle
 from edge.updates.helper import Helper
 from edge.updates.history import Cause, Deed, has_failed
-from edge.updates.journal import Order, Trial
+from edge.updates.journal import Folder, Order, Trial
 from edge.updates.loaders import Pi, Uefi
 from edge.updates.ordering import Ordering
 from edge.updates.partitions import EMPTY, Disk, ids_of
@@ -103,6 +103,35 @@ def test_an_order_is_carried_out(machine, maker):
     assert machine.starts == ["1.1", "1.0"]
     assert (machine.restarts, machine.slept) == ([()], 2)
     assert not (machine.folder.path / "begun").exists()
+
+
+def test_how_much_is_written_is_told_until_it_is_over(machine, maker, monkeypatch):
+    told = []
+    write = Folder.write_share
+
+    def keep(folder, version, share):
+        write(folder, version, share)
+        told.append((version, folder.written_share(version)))
+
+    monkeypatch.setattr(Folder, "write_share", keep)
+    machine.order(maker.bundle())
+    assert machine.folder.written_share("1.1") is None
+    assert machine.helper().run() == "written"
+    assert told[0] == ("1.1", 0.0)
+    assert told[-1] == ("1.1", 0.99)
+    assert told == sorted(set(told)), "it grows, and nothing is told twice"
+    assert machine.folder.written_share("1.1") is None
+
+
+def test_a_disk_that_does_not_take_how_much_is_written_takes_the_update(
+    machine, maker, monkeypatch
+):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Folder, "write_share", full)
+    machine.order(maker.bundle())
+    assert machine.helper().run() == "written"
 
 
 def test_partitions_get_the_ids_that_belong_to_the_root_hash(machine, maker):

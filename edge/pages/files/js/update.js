@@ -69,7 +69,13 @@ function show(now) {
   byId("look").hidden = !now.server || has("waiting", "writing", "trial");
   byId("stick").hidden = !now.is_image;
   const bar = byId("progress");
-  bar.hidden = phase !== "fetching";
+  bar.hidden = phase !== "fetching" && phase !== "writing";
+  if (phase === "writing" || phase === "trial") byId("state-note").append(" ", _("Leave the power on."));
+  if (phase === "writing") {
+    bar.max = 1;
+    bar.value = now.written_share;
+    byId("state-note").append(" ", _("%(part)s of it are written.", { part: percent(now.written_share) }));
+  }
   if (phase === "fetching" && found) {
     bar.max = found.bytes;
     bar.value = now.fetched_bytes;
