@@ -25,19 +25,21 @@ def undo_change(folder: Path, before: Written, after: Written | None) -> None:
         after: What it was once the change was made; None: who made it was cut short.
 
     Raises:
-        DecisionRefused: Somebody changed it since, or the service runs with it.
-        StorageFull: It could not be written.
+        DecisionRefused: Somebody changed it since, it was damaged, or the service runs with it.
+        StorageFull: It could not be read, or not be written.
     """
     with one_at_a_time(folder):
-        now = written_in(folder)
-        if after is not None and now != after and now.text != before.text:
-            raise DecisionRefused("the settings were changed meanwhile, or are in force")
         try:
+            now = written_in(folder)
+            if after is not None and now != after and now.text != before.text:
+                raise DecisionRefused("the settings were changed meanwhile, or are in force")
             if now.text != before.text:
                 write_file(folder / OWN, before.text.encode())
             if before.is_proven and not now.is_proven:
                 (folder / FORMER).unlink(missing_ok=True)
                 sync_folder(folder)
+        except UnicodeDecodeError as error:
+            raise DecisionRefused("the settings were damaged meanwhile") from error
         except OSError as error:
             raise StorageFull(f"the settings could not be taken back: {error.strerror}") from error
 

@@ -122,7 +122,7 @@ def read_provisioned(folder: Path) -> Provisioned | None:
         return msgspec.json.decode((folder / MARK).read_bytes(), type=Provisioned)
     except FileNotFoundError:
         return None
-    except msgspec.DecodeError:
+    except ValueError:
         return Provisioned("something that can't be read any more", 0.0, "")
 
 
@@ -134,17 +134,23 @@ def is_open(folder: Path) -> bool:
 def undo_settings(folder: Path) -> None:
     """Before the service reads its settings: those of a file that was cut short go. Blocks.
 
-    What else it did, `Journal.settle` undoes.
+    What else it did, `Journal.settle` undoes. Images come in whatever became of the files: what is
+    wrong is told in the log alone.
     """
-    if not is_open(folder):
-        return
-    with contextlib.suppress(BlockingIOError), _locked(folder):
-        half = _read(folder)
-        if half.settings is not None and read_provisioned(folder) is None:
-            try:
-                undo_change(folder, half.settings.before, half.settings.after)
-            except EdgeError as error:
-                log.error("settings of a file that was not taken to its end hold: %s", error)
+    try:
+        if is_open(folder):
+            with _locked(folder):
+                _undo_settings(folder)
+    except BlockingIOError:
+        return  # one is taken just now
+    except (EdgeError, OSError, ValueError) as error:
+        log.error("settings of a file that was not taken to its end may hold: %s", error)
+
+
+def _undo_settings(folder: Path) -> None:
+    half = _read(folder)
+    if half.settings is not None and read_provisioned(folder) is None:
+        undo_change(folder, half.settings.before, half.settings.after)
 
 
 @contextlib.asynccontextmanager
@@ -382,5 +388,5 @@ def _read(folder: Path) -> _Half:
         return msgspec.json.decode((folder / _JOURNAL).read_bytes(), type=_Half)
     except FileNotFoundError:
         return _Half()
-    except msgspec.DecodeError:  # what it changed is not known: all that can be undone is
+    except ValueError:  # what it changed is not known: all that can be undone is
         return _Half(trust=True, token=True)

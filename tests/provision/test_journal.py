@@ -10,7 +10,7 @@ import trustme
 
 from edge.cache.own_settings import FORMER, prove, said_in, take_back
 from edge.errors import AccessDenied, DecisionRefused, MachineRefused
-from edge.loading import load
+from edge.loading import OWN, load
 from edge.machine.asking import NoAnswer
 from edge.machine.carrying import Carrier
 from edge.machine.networks import NetworkState, read_network
@@ -119,6 +119,37 @@ async def test_the_next_start_finds_no_settings_of_one(
     assert not (cache.folder / FORMER).exists()
     await box().settle()
     await is_new(cache, tmp_path)
+
+
+async def test_the_service_starts_whatever_became_of_the_settings_or_the_journal(
+    box, cache, beside, cut, monkeypatch, caplog
+):
+    await half_taken(box, beside, monkeypatch, cut)
+    (cache.folder / OWN).write_bytes(b"\xff")
+    await asyncio.to_thread(undo_settings, cache.folder)
+    assert "settings were damaged meanwhile" in caplog.text
+    assert (cache.folder / OWN).read_bytes() == b"\xff", "for the service to set aside"
+    (cache.folder / OWN).unlink()
+    (cache.folder / OWN).mkdir()
+    await asyncio.to_thread(undo_settings, cache.folder)
+    assert "the settings could not be taken back: Is a directory" in caplog.text
+    (cache.folder / "provisioning.json").write_bytes(b'{"settings":{"before":{"text":"\xff"}}}')
+    await asyncio.to_thread(undo_settings, cache.folder)
+    (cache.folder / "provisioning.json").unlink()
+    (cache.folder / "provisioning.json").mkdir()
+    await asyncio.to_thread(undo_settings, cache.folder)
+    assert "may hold: [Errno 21] Is a directory" in caplog.text
+
+
+async def test_of_settings_that_were_damaged_the_rest_is_undone(
+    box, cache, wishes, beside, cut, monkeypatch
+):
+    await half_taken(box, beside, monkeypatch, cut)
+    (cache.folder / OWN).write_bytes(b"\xff")
+    wishes.clear()
+    assert not await box().settle()
+    assert wishes == [Trust(""), Back()]
+    assert not await asyncio.to_thread(is_open, cache.folder)
 
 
 async def test_settings_of_one_that_is_taken_just_now_are_left_alone(
