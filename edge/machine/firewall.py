@@ -4,9 +4,9 @@ Owns ``firewall.d/50-edge.nft`` in what is kept: it is read after the image's ow
 (``firewall.nft``), at every start before there is a network. Promises that what the service listens
 on according to its settings can be reached, that the usual ports of browsers and modalities (443,
 104) lead there, that rules which the firewall refuses change nothing, and that the page is kept to
-no network port that the machine has not. What can't be as the settings ask is told to everybody.
-Images of either slot read what is kept: the rules load with the chains of an older one, too. Calls
-block.
+no network port that the machine has not, or that can have no address. What can't be as the settings
+ask is told to everybody. Images of either slot read what is kept: the rules load with the chains of
+an older one, too. Calls block.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ import msgspec
 from edge.addresses import host_and_port
 from edge.crypto.durable import write_file
 from edge.errors import MachineRefused
-from edge.machine.networks import VLAN, read_network, write_open
+from edge.machine.networks import read_network, write_open
+from edge.machine.page_port import has_port
 from edge.machine.places import Places
 from edge.machine.tools import Tools
 from edge.machine.wishes import Doors
 
-__all__ = ["doors_of", "has_port", "keep_doors", "read_doors", "rules_of"]
+__all__ = ["doors_of", "keep_doors", "read_doors", "rules_of"]
 
 _UNIT: Final = "edge-firewall.service"
 _USUAL: Final = {443: 8443, 104: 11112}
@@ -75,13 +76,6 @@ def _rules(doors: Doors) -> Iterator[str]:
             yield f"more_prerouting tcp dport {usual} redirect to :{port}"
 
 
-def has_port(places: Places, name: str) -> bool:
-    """Whether the machine has the network port, or makes it, as that of a VLAN."""
-    if name == VLAN and (kept := read_network(places).kept).vlan:
-        name = kept.interface
-    return (places.ports / name).exists()
-
-
 def read_doors(places: Places) -> str:
     """What is not as the settings ask, no full stop at the end; empty: all is. For everybody."""
     try:
@@ -93,18 +87,21 @@ def read_doors(places: Places) -> str:
 def keep_doors(places: Places, tools: Tools, doors: Doors) -> None:
     """Have these rules hold, now and at every start; but none of a port that is missing.
 
+    One that is under a VLAN, and so has no address, is missing, too.
+
     Raises:
         MachineRefused: The firewall does not take them; those of before hold then.
     """
     if not places.firewall.exists():
         return  # a machine of somebody's own, with a firewall of theirs
     told = ""
-    if doors.page_by and not has_port(places, doors.page_by):
+    network = read_network(places).now
+    if doors.page_by and not has_port(places, doors.page_by, network):
         # A card was replaced, or is called otherwise since an update: nobody could reach the page.
-        told = (
-            f"http.interface: there is no network port {doors.page_by} now, so that the page is"
-            " reached by each"
-        )
+        lacks = f"there is no network port {doors.page_by} now"
+        if network.vlan and doors.page_by == network.interface:
+            lacks = f"network port {doors.page_by} has no address, for a VLAN is on it"
+        told = f"http.interface: {lacks}, so that the page is reached by each"
         doors = msgspec.structs.replace(doors, page_by="")
     try:
         _have_hold(places, tools, doors)

@@ -48,6 +48,11 @@ class NetworkState(msgspec.Struct, frozen=True, omit_defaults=True):
     until: float = 0.0
     """When that goes back, in POSIX seconds."""
 
+    @property
+    def now(self) -> NetworkSettings:
+        """By which the machine is on the network just now."""
+        return self.kept if self.tried is None else self.tried
+
 
 def read_network(places: Places) -> NetworkState:
     """What holds now; the default where nothing is known. Blocks."""

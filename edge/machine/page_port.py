@@ -1,7 +1,8 @@
 """Which network port the page may be kept to, and by which one somebody came.
 
 Owns the choice: none where the firewall is not the image's, for nothing would keep the page to a
-port there. Promises that a port which can have no address is not among it. Calls block.
+port there. Promises that a port which can have no address is not among it, and neither taken for
+one by the firewall (`has_port`). Calls block.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from typing import Final, Protocol
 from edge.machine.networks import VLAN, read_network
 from edge.machine.places import Places
 from edge.machine.ports import Port, read_port, read_ports
+from edge.machine.wishes import NetworkSettings
 
-__all__ = ["Connection", "came_by", "page_ports"]
+__all__ = ["Connection", "came_by", "has_port", "page_ports", "ports_with_address"]
 
 _HEADER: Final = struct.Struct("@Nii")
 """Length, level, kind: cmsghdr of cmsg(3)."""
@@ -52,13 +54,35 @@ def page_ports(places: Places) -> tuple[Port, ...]:
     """Those that there are; none where nothing would keep the page to one."""
     if not places.firewall.exists():
         return ()
-    kept = read_network(places).kept
-    ports = read_ports(places)
-    if not kept.vlan:
-        return ports
-    # That under a VLAN has no address of its own (`edge.machine.networks`).
-    others = tuple(one for one in ports if one.name != kept.interface)
-    return (*others, read_port(places, VLAN))
+    return ports_with_address(places, read_network(places).now)
+
+
+def ports_with_address(places: Places, network: NetworkSettings) -> tuple[Port, ...]:
+    """The wired ports that can have an address.
+
+    Args:
+        places: Of the machine.
+        network: How it is on the network, or shall be.
+    """
+    found = (*read_ports(places), read_port(places, VLAN))
+    return tuple(one for one in found if has_port(places, one.name, network))
+
+
+def has_port(places: Places, name: str, network: NetworkSettings) -> bool:
+    """Whether the machine has a port of that name, or makes it, which can have an address.
+
+    Args:
+        places: Of the machine.
+        name: As the system calls it.
+        network: How the machine is on the network, or shall be.
+    """
+    if network.vlan and name == network.interface:
+        return False  # what is on that network has VLAN alone (`edge.machine.networks`)
+    if name == VLAN:
+        if not network.vlan:
+            return False
+        name = network.interface
+    return (places.ports / name).exists()
 
 
 def came_by(connection: Connection) -> str:

@@ -15,8 +15,9 @@ import msgspec
 
 from edge.errors import MachineRefused
 from edge.machine.asking import ask
-from edge.machine.firewall import has_port
 from edge.machine.lights import lights_of
+from edge.machine.networks import read_network
+from edge.machine.page_port import has_port
 from edge.machine.places import Places
 from edge.machine.power import IntakeStop, read_power
 from edge.machine.wishes import Doors, Lights, Name, SetupTaken, Shown
@@ -29,7 +30,9 @@ _POWER: Final = 0.5
 _LIGHTS: Final = 10.0
 """Seconds between two looks."""
 _DOORS: Final = 60.0
-"""Seconds to the next try, where the firewall took nothing, or the page's port is missing."""
+"""Seconds to the next try, where the firewall took nothing."""
+_PORT: Final = 5.0
+"""Seconds between two looks at the page's port: a card comes, a VLAN is set or taken away."""
 _SETUP: Final = 20.0
 """Seconds between two looks at whether the box is set up while a file waits to do that."""
 _OTHERWISE: Final = (
@@ -90,13 +93,19 @@ class MachinePart:
         by = self._doors.page_by
         asked = None
         while True:
-            # Until that port is there, the page is reached by each.
-            is_there = not by or await asyncio.to_thread(has_port, self._places, by)
-            if is_there != asked and await self._wish(self._doors):
-                if is_there:
-                    return
+            # As long as that port is not there, the page is reached by each.
+            is_there = not by or await asyncio.to_thread(self._has_port, by)
+            if is_there == asked:
+                await asyncio.sleep(_PORT)
+            elif await self._wish(self._doors):
                 asked = is_there
-            await asyncio.sleep(_DOORS)
+                if not by:
+                    return
+            else:
+                await asyncio.sleep(_DOORS)
+
+    def _has_port(self, name: str) -> bool:
+        return has_port(self._places, name, read_network(self._places).now)
 
     async def _clear(self) -> None:
         """A file that waits to set the box up for the next start goes once something else did."""

@@ -13,9 +13,9 @@ from typing import Any, Final
 from edge.addresses import host_and_port
 from edge.config import Config
 from edge.errors import MachineRefused
-from edge.machine.networks import VLAN
+from edge.machine.networks import read_network
+from edge.machine.page_port import ports_with_address
 from edge.machine.places import Places
-from edge.machine.ports import read_ports
 from edge.machine.wishes import NetworkSettings
 from edge.provision.ports import addresses
 from edge.settings import Settings
@@ -71,7 +71,7 @@ def refuse_out_of_reach(
         places: Of the machine.
 
     Raises:
-        MachineRefused: It has no such port.
+        MachineRefused: It has no such port, or one that would have no address.
         NetworkAway: It has no such address now.
     """
     _refuse_a_page_by_no_port(str(changes.get("http.interface", "")), network, places)
@@ -94,13 +94,16 @@ def refuse_out_of_reach(
 
 
 def _refuse_a_page_by_no_port(named: str, network: NetworkSettings | None, places: Places) -> None:
-    ports = [one.name for one in read_ports(places)]
-    is_vlan = network is not None and network.vlan and named == VLAN
-    if named and named not in ports and not is_vlan:
-        raise MachineRefused(
-            f"http.interface: this machine has no network port {named}",
-            hint=f"it has {', '.join(ports) or 'none'}",
-        )
+    if network is None:
+        network = read_network(places).now
+    ports = [one.name for one in ports_with_address(places, network)]
+    if not named or named in ports:
+        return
+    what = f"this machine has no network port {named}"
+    if network.vlan and named == network.interface:
+        what = f"network port {named} has no address, for VLAN {network.vlan} is on it"
+    hint = f"it has {', '.join(ports) or 'none'}"
+    raise MachineRefused(f"http.interface: {what}", hint=hint)
 
 
 def _one_of_a_network(listen: str) -> _Address | None:

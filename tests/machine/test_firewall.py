@@ -11,7 +11,7 @@ import pytest
 
 import edge
 from edge.errors import MachineRefused
-from edge.machine.firewall import doors_of, has_port, keep_doors, read_doors, rules_of
+from edge.machine.firewall import doors_of, keep_doors, read_doors, rules_of
 from edge.machine.health import read_machine
 from edge.machine.networks import VLAN, NetworkState
 from edge.machine.wishes import Doors, NetworkSettings, checked
@@ -214,13 +214,24 @@ def test_the_page_is_kept_to_no_port_that_is_missing(machine):
     assert read_machine(places, None).is_fine
 
 
-def test_the_port_of_a_vlan_comes_with_that_under_it(places):
-    settings = NetworkSettings(interface="eth1", vlan=7)
-    places.network_state.parent.mkdir(parents=True, exist_ok=True)
-    places.network_state.write_bytes(msgspec.json.encode(NetworkState(settings)))
-    assert not has_port(places, VLAN)
+def test_the_page_is_kept_to_no_port_under_a_vlan(machine):
+    """It has no address: nobody could reach the page, as long as the VLAN is tried, either."""
+    places, wished = machine.places, Doors(9443, page_by="eth1")
+    places.firewall.parent.mkdir(parents=True)
+    places.firewall.touch()
     (places.ports / "eth1").mkdir(parents=True)
-    assert has_port(places, VLAN)
+    vlan = NetworkSettings(interface="eth1", vlan=7)
+    for state in (NetworkState(vlan), NetworkState(tried=vlan)):
+        places.network_state.write_bytes(msgspec.json.encode(state))
+        keep_doors(places, machine.tools, wished)
+        assert places.firewall_kept.read_text() == rules_of(Doors(9443))
+        assert "eth1 has no address, for a VLAN is on it" in read_doors(places)
+    of_vlan = Doors(9443, page_by=VLAN)
+    keep_doors(places, machine.tools, of_vlan)
+    assert places.firewall_kept.read_text() == rules_of(of_vlan)
+    places.network_state.unlink()
+    keep_doors(places, machine.tools, wished)
+    assert places.firewall_kept.read_text() == rules_of(wished)
 
 
 def test_a_firewall_of_somebody_s_own_is_left_alone(machine):

@@ -14,7 +14,7 @@ import pytest
 
 import edge
 from edge.machine.networks import VLAN, NetworkState
-from edge.machine.page_port import came_by, page_ports
+from edge.machine.page_port import came_by, has_port, page_ports, ports_with_address
 from edge.machine.wishes import NetworkSettings
 from tests.machine.test_ports import port
 
@@ -44,6 +44,16 @@ def test_of_a_vlan_its_own_port_and_not_that_under_it(of_image):
     port(of_image, VLAN, carrier="1", parts=())
     found = page_ports(of_image)
     assert [(one.name, one.has_cable) for one in found] == [("enp2s0", False), (VLAN, True)]
+
+
+def test_the_port_of_a_vlan_comes_with_that_under_it(places):
+    plain, settings = NetworkSettings(), NetworkSettings(interface="enp1s0", vlan=7)
+    assert not has_port(places, VLAN, settings)
+    assert ports_with_address(places, settings) == ()
+    port(places, "enp1s0")
+    assert (has_port(places, VLAN, settings), has_port(places, "enp1s0", settings)) == (True, False)
+    assert (has_port(places, VLAN, plain), has_port(places, "enp1s0", plain)) == (False, True)
+    assert [one.name for one in ports_with_address(places, settings)] == [VLAN]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
+import msgspec
 import pytest
 
 from edge.errors import MachineRefused
@@ -12,12 +13,14 @@ from edge.machine import part
 from edge.machine.booting import answer_setup
 from edge.machine.carrying import Carrier
 from edge.machine.firewall import rules_of
+from edge.machine.networks import NetworkState
 from edge.machine.part import MachinePart
 from edge.machine.power import IntakeStop, note_power
-from edge.machine.wishes import Doors, SetupTaken
+from edge.machine.wishes import Doors, NetworkSettings, SetupTaken
 from tests.dimse.raw import until
 
 LEVEL = "safe"
+VLAN = NetworkSettings(interface="eth1", vlan=7)
 
 
 @pytest.fixture
@@ -91,7 +94,7 @@ async def test_lights_show_the_state_when_it_changes(machine, root, monkeypatch)
 
 
 async def test_the_page_is_kept_to_its_port_once_that_is_there(machine, root, monkeypatch):
-    monkeypatch.setattr(part, "_DOORS", 0.01)
+    monkeypatch.setattr(part, "_PORT", 0.01)
     places, wished = machine.places, Doors(9443, page_by="eth1")
     places.firewall.parent.mkdir(parents=True)
     places.firewall.touch()
@@ -103,6 +106,12 @@ async def test_the_page_is_kept_to_its_port_once_that_is_there(machine, root, mo
     async with running(machine, IntakeStop(), ["safe"], wished):
         await until(lambda: holds(Doors(9443)) and places.doors.exists())
         (places.ports / "eth1").mkdir(parents=True)
+        await until(lambda: holds(wished) and not places.doors.exists())
+        # A VLAN on it is tried, and goes back: as long as it is there, that port has no address.
+        state = places.network_state
+        state.write_bytes(msgspec.json.encode(NetworkState(tried=VLAN)))
+        await until(lambda: holds(Doors(9443)) and places.doors.exists())
+        state.unlink()
         await until(lambda: holds(wished) and not places.doors.exists())
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from edge.errors import ConfigError
+from edge.errors import ConfigError, MachineRefused
+from edge.machine.networks import VLAN, NetworkState
 from edge.machine.places import Places
 from edge.machine.wishes import NetworkSettings
 from edge.provision.file import read_setup
 from edge.provision.reach import NetworkAway, refuse_out_of_reach
+from tests.machine.test_ports import port
 
 NETWORK = NetworkSettings(address=("192.0.2.10/24",))
 
@@ -51,3 +54,30 @@ def test_an_address_that_the_machine_has_not_is_refused(key, tmp_path):
     look("203.0.113.77:8443", NetworkSettings(dns=("192.0.2.1",)))  # DHCP may give it
     look("0.0.0.0:8443", NETWORK)
     look("127.0.0.1:11112", NETWORK)
+
+
+def test_a_page_by_the_port_under_a_vlan_is_refused(tmp_path):
+    """It has no address then: nobody would reach the page."""
+    places = Places.under(tmp_path)
+    for name in ("enp1s0", "enp2s0"):
+        port(places, name)
+    vlan = NetworkSettings(interface="enp1s0", vlan=7)
+
+    def look(name, network):
+        refuse_out_of_reach({"http.interface": name}, network, places)
+
+    with pytest.raises(
+        MachineRefused, match="enp1s0 has no address, for VLAN 7 is on it"
+    ) as caught:
+        look("enp1s0", vlan)
+    assert caught.value.hint == f"it has enp2s0, {VLAN}"
+    look(VLAN, vlan)
+    look("enp2s0", vlan)
+    with pytest.raises(MachineRefused, match=f"no network port {VLAN}"):
+        look(VLAN, None)
+    places.network_state.parent.mkdir(parents=True)
+    places.network_state.write_bytes(msgspec.json.encode(NetworkState(vlan)))
+    look(VLAN, None)
+    with pytest.raises(MachineRefused, match="enp1s0 has no address"):
+        look("enp1s0", None)
+    look("enp1s0", NetworkSettings())
