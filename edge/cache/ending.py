@@ -1,8 +1,9 @@
 """What ends by itself is spoken of in time.
 
 Tokens, authorities that archives are believed by, and certificates of the clinic's own that the box
-shows. Said before a viewer stands before a shut door, and before nothing goes to the cloud any
-more.
+shows to who comes to it: browsers, viewers and devices. Said before a viewer stands before a shut
+door, and before nothing goes to the cloud any more. Not looked at are those that it shows where it
+goes itself: ``tls_certificate`` of an archive, or of ``audit.syslog``.
 """
 
 from __future__ import annotations
@@ -121,7 +122,7 @@ def ending_authorities(
 
 @dataclass(frozen=True, slots=True)
 class EndingCertificate:
-    """A certificate of the clinic's own that the box shows, and that ends soon, or has ended."""
+    """A certificate of the clinic's own, shown to who comes here, that ends soon, or has ended."""
 
     name: str
     key: str

@@ -175,7 +175,7 @@ class Status:
     authorities: tuple[EndingAuthority, ...] = ()
     """Those that end within a month, or ended; the first of them first."""
     certificates: tuple[EndingCertificate, ...] = ()
-    """The clinic's own that the box shows: those that end within a month, or ended."""
+    """The clinic's own, shown to who comes here: those that end within a month, or ended."""
     lost_secrets: tuple[LostSecret, ...] = ()
     """Of archives and the identity provider, which are out of use until they are given again."""
     cages: Cages = field(default_factory=dict)

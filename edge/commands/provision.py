@@ -18,7 +18,7 @@ from edge.access.audit.entry import Actor, Entry, Event, Kind
 from edge.commands.parsing import Acts, Commands, configuration
 from edge.commands.setting_up import places_of, set_up_by_boot, set_up_by_stick
 from edge.commands.words import moment, say
-from edge.errors import ConfigError, MachineRefused
+from edge.errors import ConfigError, MachineRefused, SecretError
 
 if TYPE_CHECKING:
     from edge.config import Config
@@ -123,24 +123,29 @@ async def _clock(options: argparse.Namespace) -> int:
 def _with_secrets(loaded: Config) -> Any:
     """The archives; those behind a proxy that wants a password, with it.
 
-    One whose secret can't be opened is not asked.
+    One that has a secret which can't be opened is not asked. While the keys are not at hand, nobody
+    knows which that are: then those are asked that need no password on the way.
     """
     archives = loaded.cloud.in_order
-    if not any(one.proxy_password for one in archives):
+    if all(one.auth.kind == "none" and not one.proxy_password for one in archives):
         return archives
     from edge.cloud.shut import opened
-    from edge.crypto.secrets import PURPOSE
-    from edge.errors import SecretUnopened
+    from edge.crypto.secrets import PURPOSE, unopened
     from edge.opening import ring
 
+    try:
+        with ring(loaded) as keys:
+            key = keys.derive(PURPOSE)
+    except SecretError as error:
+        say(f"edge: {error}; {error.hint}", file=sys.stderr)
+        return [archive for archive in archives if not archive.proxy_password]
     found = []
-    with ring(loaded) as keys:
-        for archive in archives:
-            if not archive.proxy_password:
-                found.append(archive)
-                continue
-            try:
-                found.append(opened(archive, loaded.cloud, keys.derive(PURPOSE)))
-            except SecretUnopened as error:
-                say(f"edge: {error}; {error.hint}", file=sys.stderr)
+    for archive in archives:
+        where = f"cloud.archive.{loaded.cloud.archive.index(archive)}"
+        lost = unopened(archive, key, where)
+        for one in lost:
+            say(f"edge: {one}; {one.hint}", file=sys.stderr)
+        if not lost:
+            has_login = bool(archive.proxy_password)
+            found.append(opened(archive, loaded.cloud, key) if has_login else archive)
     return found

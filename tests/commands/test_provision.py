@@ -501,19 +501,46 @@ def test_a_machine_that_knows_the_time_is_told_nothing(edge, machine, capsys):
     assert "no archive tells the time" in capsys.readouterr().err
 
 
-def test_an_archive_whose_secret_can_not_be_opened_is_not_asked_for_the_time(
-    edge, file, machine, capsys
-):
-    """Others are; and no password goes without being what it was."""
-    with file.open("a") as opened:
-        opened.write(
-            '\n[[cloud.archive]]\nname = "cloud"\nurl = "https://a.invalid/dicom-web"\n'
-            'proxy = "http://p.invalid:3128"\nproxy_user = "u"\nproxy_password = "sealed:AQ"\n'
-        )
+BY_PROXY = 'proxy = "http://p.invalid:3128"\nproxy_user = "u"\nproxy_password = "sealed:AQ"\n'
+LOGIN = 'auth = { kind = "basic", user = "u", password = "sealed:AQ" }\n'
+
+
+@pytest.fixture
+def timeless(file, machine):
+    """A machine that does not know the time; its archive, in words of the configuration."""
     machine.places.epoch.parent.mkdir(parents=True)
     machine.places.epoch.touch()
     os.utime(machine.places.epoch, (time.time(), time.time()))
+
+    def has(name, more):
+        with file.open("a") as opened:
+            opened.write(f'\n[[cloud.archive]]\nname = "{name}"\n{more}')
+            opened.write(f'url = "https://{name}.invalid/dicom-web"\n')
+
+    return has
+
+
+@pytest.mark.parametrize(
+    ("secret", "more"), [("proxy_password", BY_PROXY), ("auth.password", LOGIN)]
+)
+def test_an_archive_whose_secret_can_not_be_opened_is_not_asked_for_the_time(
+    edge, timeless, capsys, secret, more
+):
+    """Others are; and no password goes without being what it was."""
+    timeless("cloud", more)
     assert edge("clock") == 1
     said = capsys.readouterr().err
-    assert "cloud.archive.0.proxy_password is not a whole sealed secret" in said
+    assert f"cloud.archive.0.{secret} is not a whole sealed secret" in said
     assert "no archive tells the time: there is none" in said
+
+
+def test_without_keys_those_are_asked_that_need_no_password_on_the_way(
+    edge, loaded, timeless, capsys
+):
+    timeless("cloud", BY_PROXY + 'role = "copy"\n')
+    timeless("near", LOGIN)
+    (loaded.appliance.data_dir / "root.key").unlink()
+    assert edge("clock") == 1
+    said = capsys.readouterr().err
+    assert "no archive tells the time: near: " in said
+    assert "cloud: " not in said
