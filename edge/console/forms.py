@@ -204,14 +204,18 @@ class LogInForm(Form):
         before: What was typed before a code was asked for; None: nothing was.
         wrong: Why it was refused; empty if it was not.
         note: Who can't, or what is asked; empty: nothing is to be said.
+        ahead: Of a code, what was typed before it was asked for.
     """
 
     heading = "Log in, as an admin"
     go = "Log in"
 
-    def __init__(self, before: Typed | None = None, wrong: str = "", note: str = "") -> None:
+    def __init__(
+        self, before: Typed | None = None, wrong: str = "", note: str = "", ahead: str = ""
+    ) -> None:
         super().__init__()
         self._note = note
+        self._ahead = ahead
         self._before = before
         self._wrong = wrong
 
@@ -221,7 +225,7 @@ class LogInForm(Form):
             yield field_of("name", "Name")
             yield field_of("password", "Password", password=True)
         else:
-            yield field_of("second", "Code")
+            yield field_of("second", "Code", self._ahead)
 
     def notes(self) -> str:
         """See `Form`."""

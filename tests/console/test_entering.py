@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
-from textual.widgets import Footer
+from textual.widgets import Footer, Input
 
+from edge.console.entering import Checking
 from edge.console.forms import LogInForm
 from edge.console.view import CodeWrong, SecondFactorNeeded
 from edge.errors import AccessDenied, TooManyAttempts
@@ -48,6 +50,43 @@ async def test_a_wrong_code_is_asked_for_again_and_nothing_else():
         await code(pilot, "222222")
         await until(pilot, lambda: page.person is not None)
     assert box.asked[1:] == [("anna", "right", "111111"), ("anna", "right", "222222")]
+
+
+class Slow(Box):
+    """A log-in is answered when the test says so."""
+
+    def __init__(self, *answers):
+        super().__init__(*answers)
+        self.may_answer = asyncio.Event()
+
+    async def log_in(self, name, password, second):
+        self.asked.append((name, password, second))
+        await self.may_answer.wait()
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+@pytest.mark.parametrize("is_sent", [False, True])
+async def test_a_code_that_is_typed_while_the_password_is_checked_is_not_lost(is_sent):
+    box = Slow(SecondFactorNeeded(("totp",)), ANNA)
+    async with shown(box) as (page, pilot):
+        await pilot.press("s")
+        await log_in(pilot)
+        await until(pilot, lambda: isinstance(pilot.app.screen, Checking))
+        assert "It is checked" in said(pilot, "text")
+        await pilot.press("1", "2", "9", "backspace", *"3456")
+        if is_sent:
+            await pilot.press("enter")
+        box.may_answer.set()
+        if not is_sent:
+            await until(pilot, lambda: pilot.app.screen.query("#second"))
+            assert pilot.app.screen.query_one("#second", Input).value == "123456"
+            await press(pilot, "go")
+        await until(pilot, lambda: page.person is not None and not page.is_acting)
+        assert len(page.screen_stack) == 1
+    assert box.asked == [("anna", "right", ""), ("anna", "right", "123456")]
 
 
 async def test_beside_a_passkey_a_recovery_code_is_asked_for():

@@ -210,7 +210,7 @@ async def test_else_an_admin_logs_in_first_with_a_second_factor():
     async with shown(box) as (page, pilot):
         await pilot.press("n")
         await log_in(pilot, "wrong")
-        await until(pilot, lambda: "wrong" in str(pilot.app.screen.query_one("#wrong").content))
+        await until(pilot, lambda: "wrong" in wrong_in(pilot))
         await log_in(pilot)
         await until(pilot, lambda: pilot.app.screen.query("#second"))
         await write(pilot, second="123456")
