@@ -157,6 +157,35 @@ async def test_images_that_came_in_first_are_not_lost(box, stick):
     assert await on(box, names) == ["CT1"]
 
 
+async def test_a_cut_before_the_start_ends_in_one_of_the_two(box, stick):
+    sealed, root = await burnt(box)
+    before = (box.data / "root.key").read_bytes()
+    box.kill()
+    text = f'{TABLE}file = "backup.edge"\n'
+    ran, said = await plug(box, stick, text, sealed)
+    assert ran.status == 0
+    assert "becomes radiology again once it has started anew" in said
+    assert (box.data / "root.key").read_bytes() == before
+
+    async def use(cache, _):
+        await cache.tokens.create(Role.VIEWER, "CT1")
+
+    decided = box.data.with_name("decided")
+    shutil.copytree(box.data, decided, ignore=shutil.ignore_patterns("*.sock"))
+    # Somebody came in meanwhile: nothing of that is lost.
+    await on(box, use)
+    await box.start()
+    assert await on(box, names) == ["CT1"]
+    await until(lambda: leftovers(box) <= {"not-replaced.txt"})
+    await box.stop()
+    shutil.rmtree(box.data)
+    decided.rename(box.data)
+    await box.start()
+    assert (box.data / "root.key").read_bytes() == root
+    assert await on(box, names) == ["Reading room"]
+    await until(lambda: not leftovers(box))
+
+
 async def test_what_does_not_start_gives_the_first_day_back(box, stick):
     sealed, _ = await burnt(box)
     before = (box.data / "root.key").read_bytes()

@@ -43,8 +43,7 @@ export function keyPaper({ name, groups, svg, disk }) {
       make("li", {}, _("The new box is as on its first day: do not set it up, and send no images to it yet.")),
       make("li", {}, _("Installed from the disk image: put a stick with the file EDGE-SETUP/edge.toml in while the screen says that the box is new. The file says:"), setupFile.map((line) => make("div", {}, command(line))),
         make("div", {}, _("Or, in the place of the archive, with a backup file beside it:"), " ", command('file = "backup.edge"'))),
-      make("li", {}, _("Installed otherwise: in a shell, with the service stopped and its data folder empty; start it afterwards:"), " ", command("edge restore --from-archive URL --auth SIGNING-IN.toml"), " ", _("It asks for the key, finds the newest backup and opens it."), " ", _("Or from a file:"), " ", command("edge restore --from FILE")),
-      make("li", {}, _("What the archive has comes back as it is asked for; images that no archive had are named, so that they can be sent again."))),
+      make("li", {}, _("Installed otherwise: in a shell, with the service stopped and its data folder empty; start it afterwards:"), " ", command("edge restore --from-archive URL --auth SIGNING-IN.toml"), " ", _("Or from a file:"), " ", command("edge restore --from FILE"))),
     [_("Address of the archive"), _("Where its log-in is kept"), _("Where this paper is kept")].map((one) => make("p", { class: "paper-blank" }, one)));
 }
 
