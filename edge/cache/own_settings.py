@@ -154,8 +154,20 @@ class OwnSettings:
         _, done, config = await asyncio.to_thread(self._tried, changes, is_remote=is_remote)
         return done, config
 
-    async def change(self, changes: Mapping[str, Any], *, is_remote: bool = True) -> list[Change]:
+    async def change(
+        self,
+        changes: Mapping[str, Any],
+        *,
+        is_remote: bool = True,
+        about_to: Callable[[Written, Written], None] | None = None,
+    ) -> list[Change]:
         """Write them; they hold once the service begins anew.
+
+        Args:
+            changes: As of `check`.
+            is_remote: As of `check`.
+            about_to: Hears, in a thread, what stands in the file and what is going to, while
+                nobody else changes it; if it raises, nothing is changed.
 
         Raises:
             ConfigError: It could not be so; nothing was changed.
@@ -165,7 +177,7 @@ class OwnSettings:
 
         def change() -> list[Change]:
             with one_at_a_time(self._folder):
-                return self._change(changes, is_remote=is_remote)
+                return self._change(changes, is_remote, about_to)
 
         return await asyncio.to_thread(change)
 
@@ -187,7 +199,12 @@ class OwnSettings:
 
         return await asyncio.to_thread(remove)
 
-    def _change(self, changes: Mapping[str, Any], *, is_remote: bool) -> list[Change]:
+    def _change(
+        self,
+        changes: Mapping[str, Any],
+        is_remote: bool,
+        about_to: Callable[[Written, Written], None] | None,
+    ) -> list[Change]:
         text, done, _ = self._tried(changes, is_remote=is_remote)
         if not done:
             return []
@@ -198,6 +215,8 @@ class OwnSettings:
                 retry_after=_NEXT,
                 hint="wait a moment",
             )
+        if about_to is not None:
+            about_to(written_in(self._folder), Written(text, is_proven=False))
         self._write(text)
         return done
 

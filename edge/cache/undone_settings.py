@@ -16,13 +16,13 @@ from edge.loading import OWN
 __all__ = ["digest_of", "forget_taken_back", "is_taken_back", "undo_change"]
 
 
-def undo_change(folder: Path, before: Written, after: Written | None) -> None:
+def undo_change(folder: Path, before: Written, after: Written) -> None:
     """Have the file as before a change, of which the service was not told.
 
     Args:
         folder: ``data_dir``.
         before: What `OwnSettings.written` was then.
-        after: What it was once the change was made; None: who made it was cut short.
+        after: What it was to be once the change was made.
 
     Raises:
         DecisionRefused: Somebody changed it since, it was damaged, or the service runs with it.
@@ -31,7 +31,7 @@ def undo_change(folder: Path, before: Written, after: Written | None) -> None:
     with one_at_a_time(folder):
         try:
             now = written_in(folder)
-            if after is not None and now != after and now.text != before.text:
+            if now != after and now.text != before.text:
                 raise DecisionRefused("the settings were changed meanwhile, or are in force")
             if now.text != before.text:
                 write_file(folder / OWN, before.text.encode())

@@ -114,10 +114,10 @@ async def _run(options: argparse.Namespace) -> int:
 
     current = await _without_leftovers(options, current)
     folder, file = current.config.appliance.data_dir, await configuration_file(options)
-    is_new = not await asyncio.to_thread(_holds_box, folder)
+    again, is_new = True, not await asyncio.to_thread(_holds_box, folder)
     show = partial(show_code, config=current.config)
     root = await root_secret(current.config, tell=systemd.waiting, show=show)
-    again = True
+    current = await _without_half_taken(options, current, root)
     while again:
         loaded = current.config
         systemd.opening()
@@ -169,6 +169,32 @@ async def _without_leftovers(options: argparse.Namespace, before: _Loaded) -> _L
     is_other = await finish(before.config)
     is_other |= await take_place(before.config)
     return await _load(options) if is_other else before
+
+
+async def _without_half_taken(
+    options: argparse.Namespace, before: _Loaded, root: bytes | None
+) -> _Loaded:
+    """What there is to start with, once it is known whether a file that was cut short has an admin.
+
+    Its settings go unless it has.
+    """
+    with lightly():
+        from edge.opening import Cache
+        from edge.provision.journal import may_have_admin, undo_settings
+
+    folder = before.config.appliance.data_dir
+    if not await asyncio.to_thread(may_have_admin, folder):
+        return before
+    try:
+        async with Cache(before.config, root=root) as cache:
+            is_new = await cache.users.is_empty()
+    except Exception as error:  # noqa: BLE001 - the start itself finds it, and mends it if it can
+        log.warning("who there is can't be seen: %s", error)
+        is_new = True
+    if not is_new:
+        return before
+    await asyncio.to_thread(partial(undo_settings, folder, is_new=True))
+    return await _load(options)
 
 
 async def _load(options: argparse.Namespace) -> _Loaded:

@@ -8,7 +8,9 @@ service, or by the next file, whichever comes first.
 
 Crash order: what is about to be changed is durable -> the change -> ... -> ``provisioned.json`` ->
 the service runs with the settings -> ``provisioning.json`` goes. Settings that were taken back: the
-mark goes -> all else is undone -> ``provisioning.json`` goes.
+mark goes -> all else is undone -> ``provisioning.json`` goes. If the mark can't go, all of that
+stays, and is done once more. Once the box has an admin, who may have come by the token of a file
+that was cut short behind that, nothing of it is undone: they see to it.
 """
 
 from __future__ import annotations
@@ -49,6 +51,7 @@ __all__ = [
     "Settings",
     "alone",
     "is_open",
+    "may_have_admin",
     "read_provisioned",
     "settle_for_service",
     "undo_settings",
@@ -94,8 +97,8 @@ class Settings(msgspec.Struct, frozen=True):
     """Other settings of the box."""
 
     before: Written
-    after: Written | None = None
-    """None: they were about to be written."""
+    after: Written
+    """Or they were about to be written."""
 
 
 class _Half(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -114,6 +117,7 @@ _WORDS: Final = {
     "network": "the network",
 }
 """In the order in which they are undone, the last first."""
+_MARKED: Final = "that the box counts as set up"
 
 
 def read_provisioned(folder: Path) -> Provisioned | None:
@@ -131,26 +135,47 @@ def is_open(folder: Path) -> bool:
     return (folder / _JOURNAL).exists()
 
 
-def undo_settings(folder: Path) -> None:
+def may_have_admin(folder: Path) -> bool:
+    """Whether settings of a file that was cut short wait for it to be known who there is. Blocks.
+
+    Its token may have made an admin by now, who would lose them.
+    """
+    try:
+        half = _read(folder)
+        return half.token and half.settings is not None and read_provisioned(folder) is None
+    except OSError:
+        return False
+
+
+def undo_settings(folder: Path, *, is_new: bool = False) -> None:
     """Before the service reads its settings: those of a file that was cut short go. Blocks.
 
     What else it did, `Journal.settle` undoes. Images come in whatever became of the files: what is
     wrong is told in the log alone.
+
+    Args:
+        folder: ``data_dir``.
+        is_new: There is nobody yet; else those stay of which `may_have_admin` speaks.
     """
     try:
         if is_open(folder):
             with _locked(folder):
-                _undo_settings(folder)
+                _undo_settings(folder, is_new=is_new)
     except BlockingIOError:
         return  # one is taken just now
     except (EdgeError, OSError, ValueError) as error:
         log.error("settings of a file that was not taken to its end may hold: %s", error)
 
 
-def _undo_settings(folder: Path) -> None:
+def _undo_settings(folder: Path, *, is_new: bool) -> None:
     half = _read(folder)
-    if half.settings is not None and read_provisioned(folder) is None:
-        undo_change(folder, half.settings.before, half.settings.after)
+    if half.settings is None or read_provisioned(folder) is not None:
+        return
+    if half.token and not is_new:
+        return
+    undo_change(folder, half.settings.before, half.settings.after)
+    # Once: whoever has the same settings afterwards has their own.
+    _write(folder, msgspec.structs.replace(half, settings=None))
 
 
 @contextlib.asynccontextmanager
@@ -222,10 +247,9 @@ class Journal:
         *,
         network: Networks | None = None,
         trust: bool = False,
-        settings: Settings | None = None,
         token: bool = False,
     ) -> None:
-        """These are changed next.
+        """These are changed next; settings, see `about_to_set`.
 
         Raises:
             OSError: It can't be written down, so that it must not be done.
@@ -234,10 +258,24 @@ class Journal:
         self._half = _Half(
             network or half.network,
             trust or half.trust,
-            settings or half.settings,
+            half.settings,
             token or half.token,
         )
         await self._keep()
+
+    def about_to_set(self, before: Written, after: Written) -> None:
+        """The settings are changed next. Blocks.
+
+        Raises:
+            OSError: As of `about_to`.
+        """
+        self._half = msgspec.structs.replace(self._half, settings=Settings(before, after))
+        _write(self._folder, self._half)
+
+    @property
+    def settings(self) -> Settings | None:
+        """What was said of them; None: nothing."""
+        return self._half.settings
 
     async def did_not(self, what: str) -> None:
         """It was refused: there is nothing to undo of it."""
@@ -261,7 +299,12 @@ class Journal:
         """
         stays = list[tuple[str, Exception]]()
         half, left = self._half, self._half
-        await asyncio.to_thread(self._unmark)
+        try:
+            await asyncio.to_thread(self._unmark)
+        except OSError as error:  # such as a disk that takes no writing any more
+            log.warning("%s can't be undone: %s", _MARKED, error)
+            stays.append((_MARKED, error))
+        is_marked = bool(stays)
         for what, undo in (
             ("token", self._undo_token),
             ("settings", self._undo_settings),
@@ -281,7 +324,7 @@ class Journal:
                 is_left = not isinstance(error, DecisionRefused)
             if not is_left:
                 left = msgspec.structs.replace(left, **{what: _default(what)})
-        self._half = left
+        self._half = half if is_marked else left
         try:
             await self._keep()
         except OSError as error:  # it is undone once more, then
@@ -313,9 +356,9 @@ class Journal:
                 if await asyncio.to_thread(in_force, self._folder):
                     await self.close()
                 return []
-            if not await self._users.is_empty():  # an admin, who can see to all of it
-                await self.close()
-                return []
+        if not await self._users.is_empty():  # an admin, who can see to all of it
+            await self.close()
+            return []
         stays = await self.undo()
         await asyncio.to_thread(forget_taken_back, self._folder, settings)
         if self._half != _Half():
@@ -347,20 +390,13 @@ class Journal:
             await self._machine(Keep())
 
     def _unmark(self) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            (self._folder / MARK).unlink()
+        mark = self._folder / MARK
+        if mark.exists():  # or a disk that is read-only would be said to be in the way
+            mark.unlink()
             sync_folder(self._folder)
 
     async def _keep(self) -> None:
-        def keep() -> None:
-            path = self._folder / _JOURNAL
-            if self._half != _Half():
-                write_file(path, msgspec.json.encode(self._half))
-            elif path.exists():
-                path.unlink()
-                sync_folder(self._folder)
-
-        await asyncio.to_thread(keep)
+        await asyncio.to_thread(_write, self._folder, self._half)
 
 
 async def settle_for_service(folder: Path, users: Users) -> None:
@@ -381,6 +417,15 @@ async def settle_for_service(folder: Path, users: Users) -> None:
 
 def _default(what: str) -> object:
     return getattr(_Half(), what)
+
+
+def _write(folder: Path, half: _Half) -> None:
+    path = folder / _JOURNAL
+    if half != _Half():
+        write_file(path, msgspec.json.encode(half))
+    elif path.exists():
+        path.unlink()
+        sync_folder(folder)
 
 
 def _read(folder: Path) -> _Half:

@@ -48,7 +48,6 @@ from edge.provision.journal import (
     Machine,
     Networks,
     Provisioned,
-    Settings,
     alone,
     read_provisioned,
 )
@@ -299,11 +298,9 @@ class Taking:
         await self._refuse_unless_new(None)
         if setup.restore is not None:
             return await self._replace(setup, by, token)
-        before = await self._own.written()
-        await journal.about_to(settings=Settings(before))
-        changes = await self._own.change(setup.changes, is_remote=False)
-        after = await self._own.written()
-        await journal.about_to(settings=Settings(before, after))
+        changes = await self._own.change(
+            setup.changes, is_remote=False, about_to=journal.about_to_set
+        )
         until = None
         if setup.token:
             self._go_on()
@@ -315,7 +312,7 @@ class Taking:
         self._go_on()
         if token is not None:
             await token.strike_out()
-        settings = digest_of(after.text) if changes else ""
+        settings = digest_of(journal.settings.after.text) if journal.settings else ""
         try:
             await journal.mark(Provisioned(by, self._clock(), setup.digest, settings))
         except OSError as error:

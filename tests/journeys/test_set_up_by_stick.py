@@ -6,9 +6,9 @@ import asyncio
 import hashlib
 import ssl
 
-from edge.cache.own_settings import written_in
+from edge.cache.own_settings import Written, written_in
 from edge.machine.places import Places
-from edge.provision.journal import Journal, Settings, is_open
+from edge.provision.journal import Journal, is_open
 from tests.journeys.service import PATIENCE, Installation
 
 TOKEN = "7K2M-Q0XE-41TR-ZB9D"
@@ -94,9 +94,11 @@ async def test_the_next_start_undoes_a_stick_that_was_cut_short(tmp_path):
     box.kill()
     before = await asyncio.to_thread(written_in, box.data)
     journal = Journal(box.data, None, None, Places())
-    await journal.about_to(settings=Settings(before), token=True)
     archive = '[[cloud.archive]]\nname = "a"\nurl = "https://archive.example/dicom-web"\n'
-    (box.data / "settings.toml").write_text(f"{before.text}{archive}")
+    after = Written(f"{before.text}{archive}", is_proven=False)
+    await asyncio.to_thread(journal.about_to_set, before, after)
+    await journal.about_to(token=True)
+    (box.data / "settings.toml").write_text(after.text)
     (box.data / "settings.toml.former").write_text(before.text)
     await box.start()
     try:

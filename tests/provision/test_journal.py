@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import threading
+from argparse import Namespace
+from functools import partial
 
 import pytest
 import trustme
 
-from edge.cache.own_settings import FORMER, prove, said_in, take_back
+from edge.cache.own_settings import FORMER, OwnSettings, prove, said_in, take_back
+from edge.commands import serve
 from edge.errors import AccessDenied, DecisionRefused, MachineRefused
 from edge.loading import OWN, load
 from edge.machine.asking import NoAnswer
@@ -17,7 +21,13 @@ from edge.machine.networks import NetworkState, read_network
 from edge.machine.wishes import Back, Keep, Network, NetworkSettings, Trust
 from edge.provision import journal
 from edge.provision.file import read_setup
-from edge.provision.journal import HalfTaken, is_open, read_provisioned, undo_settings
+from edge.provision.journal import (
+    HalfTaken,
+    is_open,
+    may_have_admin,
+    read_provisioned,
+    undo_settings,
+)
 from edge.provision.taking import CutShort, may_pass
 from tests.machine.machines import machine_in
 
@@ -88,6 +98,11 @@ async def half_taken(box, beside, monkeypatch, cut, **more):
     monkeypatch.undo()
 
 
+async def undone(cache):
+    """As a start does it that knows that there is nobody."""
+    await asyncio.to_thread(partial(undo_settings, cache.folder, is_new=True))
+
+
 async def test_another_file_finds_nothing_of_one_that_was_cut_short(
     box, cache, wishes, beside, cut, monkeypatch, tmp_path
 ):
@@ -114,9 +129,11 @@ async def test_the_next_start_finds_no_settings_of_one(
     box, cache, beside, cut, monkeypatch, tmp_path
 ):
     await half_taken(box, beside, monkeypatch, cut)
-    await asyncio.to_thread(undo_settings, cache.folder)
+    assert await asyncio.to_thread(may_have_admin, cache.folder)
+    await undone(cache)
     assert (await loaded(tmp_path)).appliance.name == "edge"
     assert not (cache.folder / FORMER).exists()
+    assert not await asyncio.to_thread(may_have_admin, cache.folder)
     await box().settle()
     await is_new(cache, tmp_path)
 
@@ -126,18 +143,18 @@ async def test_the_service_starts_whatever_became_of_the_settings_or_the_journal
 ):
     await half_taken(box, beside, monkeypatch, cut)
     (cache.folder / OWN).write_bytes(b"\xff")
-    await asyncio.to_thread(undo_settings, cache.folder)
+    await undone(cache)
     assert "settings were damaged meanwhile" in caplog.text
     assert (cache.folder / OWN).read_bytes() == b"\xff", "for the service to set aside"
     (cache.folder / OWN).unlink()
     (cache.folder / OWN).mkdir()
-    await asyncio.to_thread(undo_settings, cache.folder)
+    await undone(cache)
     assert "the settings could not be taken back: Is a directory" in caplog.text
     (cache.folder / "provisioning.json").write_bytes(b'{"settings":{"before":{"text":"\xff"}}}')
-    await asyncio.to_thread(undo_settings, cache.folder)
+    await undone(cache)
     (cache.folder / "provisioning.json").unlink()
     (cache.folder / "provisioning.json").mkdir()
-    await asyncio.to_thread(undo_settings, cache.folder)
+    await undone(cache)
     assert "may hold: [Errno 21] Is a directory" in caplog.text
 
 
@@ -157,7 +174,7 @@ async def test_settings_of_one_that_is_taken_just_now_are_left_alone(
 ):
     await half_taken(box, beside, monkeypatch, cut)
     async with journal.alone(cache.folder):
-        await asyncio.to_thread(undo_settings, cache.folder)
+        await undone(cache)
     assert (await loaded(tmp_path)).appliance.name == "clinic-a"
 
 
@@ -168,6 +185,80 @@ async def test_settings_that_were_being_written_go(box, cache, cut, monkeypatch,
     monkeypatch.undo()
     assert (await loaded(tmp_path)).appliance.name == "clinic-b"
     await box().settle()
+    await is_new(cache, tmp_path)
+
+
+async def test_what_somebody_changed_while_it_was_being_written_stays(
+    box, cache, monkeypatch, tmp_path
+):
+    def end(*_):
+        raise PowerCut
+
+    async def nothing(_):
+        return []
+
+    monkeypatch.setattr(OwnSettings, "_write", end)
+    monkeypatch.setattr(journal.Journal, "undo", nothing)
+    with pytest.raises(PowerCut):
+        await box().take(read_setup(SECOND, "second"), "stick", {})
+    monkeypatch.undo()
+    await box()._own.change({"sync.sweep_minutes": 7})
+    await undone(cache)
+    assert (await loaded(tmp_path)).sync.sweep_minutes == 7
+
+
+async def test_they_are_undone_once(box, cache, beside, cut, monkeypatch, tmp_path):
+    """Whoever sets the same afterwards has their own, at each start."""
+    await half_taken(box, beside, monkeypatch, cut)
+    await undone(cache)
+    await box()._own.change(read_setup(FIRST, "first").changes, is_remote=False)
+    await undone(cache)
+    assert (await loaded(tmp_path)).appliance.name == "clinic-a"
+
+
+async def test_an_admin_by_the_token_of_one_that_was_cut_short_keeps_all_of_it(
+    box, cache, wishes, beside, cut, monkeypatch, tmp_path
+):
+    await half_taken(box, beside, monkeypatch, cut)
+    await cache.users.redeem(TOKEN, PASSWORD, name="anna")
+    wishes.clear()
+    await asyncio.to_thread(undo_settings, cache.folder)
+    assert (await loaded(tmp_path)).appliance.name == "clinic-a"
+    await box().settle()
+    assert wishes == []
+    assert (await loaded(tmp_path)).appliance.name == "clinic-a"
+    assert not await asyncio.to_thread(is_open, cache.folder)
+
+
+@pytest.mark.parametrize("name", ["clinic-a", "edge"])
+async def test_a_start_asks_whether_there_is_an_admin(
+    box, cache, beside, cut, monkeypatch, tmp_path, name
+):
+    await half_taken(box, beside, monkeypatch, cut)
+    if name == "clinic-a":
+        await cache.users.redeem(TOKEN, PASSWORD, name="anna")
+    options = Namespace(config=tmp_path / "edge.toml")
+    before = await serve._load(options)
+    assert before.config.appliance.name == "clinic-a"
+    after = await serve._without_half_taken(options, before, None)
+    assert after.config.appliance.name == name
+
+
+async def test_a_mark_that_can_not_go_keeps_nothing_else_from_being_undone(
+    box, cache, wishes, beside, monkeypatch, tmp_path
+):
+    def fail(_):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    await box().take(read_setup(FIRST, "first"), "stick", beside)
+    await asyncio.to_thread(take_back, cache.folder)
+    wishes.clear()
+    monkeypatch.setattr(journal.Journal, "_unmark", fail)
+    with pytest.raises(HalfTaken, match=r"holds: that the box counts as set up; .*Read-only"):
+        await box().settle()
+    assert wishes == [Trust(""), Back()]
+    monkeypatch.undo()
+    assert not await box().settle()
     await is_new(cache, tmp_path)
 
 
