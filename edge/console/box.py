@@ -28,6 +28,7 @@ from edge.admin.local_keys import Opening, open_service, state_of_service
 from edge.cache.condition import Level
 from edge.cache.machine import temperature
 from edge.cache.network import look
+from edge.cache.own_settings import in_force
 from edge.cache.page_address import page_address
 from edge.config import Config
 from edge.console.advice import setup_refused
@@ -148,6 +149,7 @@ class LocalBox:
             ports=ports,
             page_by=config.http.interface if for_page else "",
             page_ports=for_page,
+            page_waits=not await asyncio.to_thread(in_force, config.appliance.data_dir),
             update=await asyncio.to_thread(update_said, config.appliance.data_dir),
             move=move,
             has_machine=has_machine,
@@ -309,15 +311,17 @@ class LocalBox:
 
     async def keep_page(self, port: str, person: Person | None) -> None:
         """See `edge.console.view.Box`."""
-        from edge.console.own import change_own
+        from edge.console.own import begin_anew, change_own
 
         await self._allow(person)
         entry = self._entry("settings", person)
         async with self._opened() as (cache, config):
             changes = {"http.interface": port or None}
             is_changed = await change_own(cache.audit, config, self._file, changes, entry)
-        if is_changed:
-            await ask_service(config.appliance.data_dir, "settings", seconds=_ANSWER)
+        folder = config.appliance.data_dir
+        # So already, it may have been written while the service did not answer.
+        if is_changed or not await asyncio.to_thread(in_force, folder):
+            await begin_anew(folder, _ASKED)
 
     async def _is_shut_before(self, wish: Wish) -> bool:
         """Whether the box waits for its network, and this is to give it another one.

@@ -39,7 +39,7 @@ async def talk_of_page_port(
         EdgeError: It was not done.
     """
     found = await page.push_screen_wait(PagePortForm(view.page_by, view.page_ports))
-    if not isinstance(found, str) or found == view.page_by:
+    if not isinstance(found, str) or (found == view.page_by and not view.page_waits):
         return
     await keep(found)
     by = f"by port {found} alone" if found else "by each port"

@@ -66,6 +66,8 @@ class View:
     page_by: str = ""
     """The network port by which alone the page is to be reached; empty: by each."""
     page_ports: tuple[Port, ...] = ()
+    page_waits: bool = False
+    """The settings that are written, such as ``page_by``, are not in force yet."""
     """Those that it may be kept to; none where nothing would keep it to one."""
     update: str = ""
     """What is done with one just now; empty: nothing that anybody need know who stands there."""

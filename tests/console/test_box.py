@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import os
 import shutil
 import sys
 import time
@@ -15,10 +17,13 @@ import pytest
 
 from edge import config
 from edge.access import totp
+from edge.access.audit.recorder import Audit
 from edge.access.factors import Factors
 from edge.access.roles import Role
 from edge.app import Appliance
+from edge.cache import own_settings
 from edge.cache.condition import Level
+from edge.cache.own_settings import prove, said_in
 from edge.console import box as box_module
 from edge.console.box import LocalBox
 from edge.console.silence import BUSY, Silence
@@ -397,21 +402,34 @@ def two_ports(machine):
     places.firewall.touch()
 
 
-async def test_the_page_is_kept_to_one_port_and_given_back_to_each(loaded, machine, two_ports):
-    def load():
-        return layered(None, {}, own=own.read_text() if own.exists() else "")[1]
+def in_force_now(folder):
+    """As once the service has begun anew."""
+    assert prove(folder, said_in(folder))
 
+
+@pytest.fixture
+def changing(loaded, machine, two_ports):
+    """A box that reads what is written."""
     own = loaded.appliance.data_dir / "settings.toml"
 
     def now():
-        return replace(loaded, http=replace(loaded.http, interface=load().http.interface))
+        _, written = layered(None, {}, own=own.read_text() if own.exists() else "")
+        return replace(loaded, http=replace(loaded.http, interface=written.http.interface))
 
-    box = LocalBox(now, None, machine.places)
+    return LocalBox(now, None, machine.places)
+
+
+async def test_the_page_is_kept_to_one_port_and_given_back_to_each(loaded, changing):
+    box = changing
     async with Appliance(loaded) as service:
-        assert [one.name for one in (await box.look()).page_ports] == ["enp1s0", "enp2s0"]
+        view = await box.look()
+        assert [one.name for one in view.page_ports] == ["enp1s0", "enp2s0"]
+        assert not view.page_waits
         await box.keep_page("enp2s0", None)
         await asyncio.wait_for(service.applying.asked.wait(), 30)
         assert (await box.look()).page_by == "enp2s0"
+        await asyncio.to_thread(in_force_now, loaded.appliance.data_dir)
+        service.applying.asked.clear()
         await box.keep_page("enp2s0", None)  # so already: nothing is done, or told
         secret = totp.new_secret()
         await admin(service, secret=secret)
@@ -424,6 +442,59 @@ async def test_the_page_is_kept_to_one_port_and_given_back_to_each(loaded, machi
     assert (first.what, first.actor.name) == ("console: settings", "console")
     assert first.detail == {"http.interface before": '""', "http.interface after": '"enp2s0"'}
     assert (second.actor.name, second.detail["http.interface after"]) == ("anna", '""')
+
+
+async def test_a_choice_that_the_service_does_not_answer_can_be_made_again(
+    loaded, changing, monkeypatch
+):
+    async with Appliance(loaded):
+        pass
+    monkeypatch.setattr(box_module, "_STATE", 0.2)
+    monkeypatch.setattr(box_module, "_ASKED", 0.2)
+    async with answering(loaded, None):
+        with pytest.raises(EdgeError, match=r"is written.*does not answer") as caught:
+            await changing.keep_page("enp2s0", None)
+        assert "choose the same again" in caught.value.hint
+        view = await changing.look()
+        assert (view.page_by, view.page_waits) == ("enp2s0", True)
+    with pytest.raises(EdgeError, match=r"is written.*is not running"):
+        await changing.keep_page("enp2s0", None)
+    monkeypatch.setattr(box_module, "_ASKED", 20.0)
+    monkeypatch.setattr(box_module, "_ANSWER", 0.0)  # of who only looks
+    async with Appliance(loaded) as service:
+        await changing.keep_page("enp2s0", None)
+        await asyncio.wait_for(service.applying.asked.wait(), 30)
+    [done] = await entries(loaded, "administered")
+    assert done.detail["http.interface after"] == '"enp2s0"'
+
+
+async def test_a_choice_that_can_not_be_written_is_told_as_such(loaded, changing, monkeypatch):
+    async with Appliance(loaded):
+        pass
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(own_settings, "write_file", full)
+    with pytest.raises(StorageFull, match="No space left"):
+        await changing.keep_page("enp2s0", None)
+    [failed] = await entries(loaded, "administered")
+    assert (failed.outcome, failed.detail["http.interface after"]) == (8, '"enp2s0"')
+    assert "No space left" in failed.reason
+
+
+async def test_a_choice_that_can_not_be_told_is_undone(loaded, changing, monkeypatch):
+    async with Appliance(loaded):
+        pass
+
+    async def full(*_):
+        raise StorageFull("the audit is full")
+
+    monkeypatch.setattr(Audit, "record", full)
+    with pytest.raises(StorageFull, match="the audit"):
+        await changing.keep_page("enp2s0", None)
+    view = await changing.look()
+    assert (view.page_by, view.page_waits) == ("", False)
 
 
 async def test_what_the_machine_s_file_says_of_that_port_is_said_there(

@@ -84,6 +84,16 @@ async def test_who_leaves_it_as_it_is_changes_nothing():
     assert box.asked == []
 
 
+async def test_a_choice_that_does_not_hold_yet_can_be_made_again():
+    """The service did not answer when it was made."""
+    box = FakeBox(replace(TWO, page_by="enp1s0", page_waits=True))
+    async with shown(box) as (_, pilot):
+        await begun(pilot)
+        await press(pilot, "go")
+        await appears(pilot, Question)
+    assert box.asked == [("keep page", "enp1s0", None)]
+
+
 @pytest.mark.parametrize(
     ("view", "is_asked"),
     [
