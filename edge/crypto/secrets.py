@@ -38,7 +38,8 @@ _NONCE, _TAG = 12, 16
 _BASE64URL = re.compile(r"[\w-]*", re.ASCII)
 _MAX_FILE = 64 * 1024
 _GIVE_AGAIN = (
-    "type it again among the settings of the page, or seal it again on this box: edge secret seal"
+    "type it again among the settings of the page; where a file of the machine says it, put it"
+    " there sealed on this box: edge secret seal"
 )
 
 

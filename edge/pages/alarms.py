@@ -6,14 +6,16 @@ that who reads may see. What others said (an archive, a disk) stands in their ow
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from edge.access.roles import Act
 from edge.cache.condition import Level, level_of
+from edge.cache.lost_secrets import LostSecret
 from edge.cache.status import Status
 from edge.dicom.instance import Custody
 from edge.pages.alarm import Alarm, Reader
 from edge.pages.alarms_of_box import of_box, of_record
+from edge.pages.words import Words
 
 __all__ = ["alarms_of"]
 
@@ -88,28 +90,65 @@ def _of_certificates(status: Status, visit: Reader) -> Iterator[Alarm]:
 
 def _of_secrets(status: Status, visit: Reader) -> Iterator[Alarm]:
     """Those that can't be opened any more: whose they are is out of use."""
-    _, may = visit.words.gettext, visit.may(Act.ADMINISTER)
-    for archive in dict.fromkeys(one.archive for one in status.lost_secrets):
+    may = visit.may(Act.ADMINISTER)
+    for one, why in _by_whose(status.lost_secrets).values():
         yield Alarm(
             Level.WARNING,
-            _("The box can’t open its secret for the archive %(name)s any more.", name=archive)
-            if archive
-            else _("The box can’t open its secret for the identity provider any more."),
+            *_secret_words(one, visit.words),
+            "; ".join(why) if may else "",
+            "/settings" if may and one.by_page else "",
+            visit.words.gettext("Settings"),
+        )
+
+
+def _by_whose(lost: Sequence[LostSecret]) -> dict[object, tuple[LostSecret, list[str]]]:
+    """The first of each that is out of use, and what is wrong with all of its secrets.
+
+    What the machine's file says and what can be typed are told apart.
+    """
+    found: dict[object, tuple[LostSecret, list[str]]] = {}
+    for one in lost:
+        whose = (one.archive, one.is_of_updates, one.by_page)
+        found.setdefault(whose, (one, []))[1].append(one.why)
+    return found
+
+
+def _secret_words(one: LostSecret, words: Words) -> tuple[str, str]:
+    """Whose it is; and what to do: what a file of the machine says can't be typed on the page."""
+    _ = words.gettext
+    if one.archive:
+        return (
+            _("The box can’t open its secret for the archive %(name)s any more.", name=one.archive),
             _(
                 "Nothing goes there until an administrator types it again: among the settings, at"
                 " the archive. Images go on coming in, and wait."
             )
-            if archive
+            if one.by_page
             else _(
-                "Nobody can log in there until an administrator types it again, among the"
-                " settings. Log in with a password or a passkey meanwhile."
+                "Nothing goes there until whoever looks after the box gives it again on the machine"
+                " itself: this page can’t. Images go on coming in, and wait."
             ),
-            "; ".join(one.why for one in status.lost_secrets if one.archive == archive)
-            if may
-            else "",
-            "/settings" if may else "",
-            _("Settings"),
         )
+    if one.is_of_updates:
+        return (
+            _("The box can’t open its secret for the way to the server of updates any more."),
+            _(
+                "No update comes from there until whoever looks after the box gives it again on the"
+                " machine itself: this page can’t. Updates on a stick are taken meanwhile."
+            ),
+        )
+    return (
+        _("The box can’t open its secret for the identity provider any more."),
+        _(
+            "Nobody can log in there until an administrator types it again, among the"
+            " settings. Log in with a password or a passkey meanwhile."
+        )
+        if one.by_page
+        else _(
+            "Nobody can log in there until whoever looks after the box gives it again on the"
+            " machine itself: this page can’t. Log in with a password or a passkey meanwhile."
+        ),
+    )
 
 
 def _of_trust(status: Status, visit: Reader) -> Iterator[Alarm]:

@@ -488,9 +488,11 @@ async def test_a_certificate_of_the_clinic_s_own_that_ends_is_told_to_everybody(
 
 
 async def test_who_lost_a_secret_and_what_is_to_be_done_is_told_once(cache):
-    lost = LostSecret("cloud.archive.0.auth.password", "cloud", "it was sealed elsewhere")
+    lost = LostSecret(
+        "cloud.archive.0.auth.password", "cloud", "it was sealed elsewhere", by_page=True
+    )
     more = replace(lost, key="cloud.archive.0.proxy_password")
-    oidc = LostSecret("access.oidc.client_secret", "", "it was sealed elsewhere")
+    oidc = replace(lost, key="access.oidc.client_secret", archive="")
     archive = others.Archive("cloud", "https://a.example")
     said = config.Config(cloud=config.Cloud((archive,)))
     shut = partial(set_archive_state, name="cloud", online=False, reason="sealed", lasting=True)
