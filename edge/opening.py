@@ -38,7 +38,7 @@ from edge.cache.damaged_settings import damage
 from edge.cache.disk_paper import DiskPaper
 from edge.cache.disputes import Disputes
 from edge.cache.exchange import Exchange
-from edge.cache.lost_secrets import lost_secrets
+from edge.cache.lost_secrets import LostSecret, lost_secrets
 from edge.cache.machine import temperature
 from edge.cache.peers import PeerBook
 from edge.cache.pins import Pins
@@ -114,6 +114,7 @@ class Cache:
         self.changes = changes or Changes()
         self._stack = AsyncExitStack()
         self.folder = config.appliance.data_dir
+        self._lost_secrets: tuple[LostSecret, ...] | None = None  # not looked for yet
 
     async def __aenter__(self) -> Self:
         """Open everything.
@@ -150,8 +151,8 @@ class Cache:
                     AuditTable(self.database),
                 )
             )
-            secret = self.keys.derive(PURPOSE)
-            self.lost_secrets = await asyncio.to_thread(lost_secrets, self._config, secret)
+            if self._owned:  # a command needs no files that may lie where it would wait for them
+                await self._lost()
             self.lacks_settings = bool(await asyncio.to_thread(damage, self.folder))
             self.has_archive = bool(self._config.cloud.archive) or self.lacks_settings
             self.study_keys = StudyKeys(self.keys, self.database)
@@ -254,8 +255,14 @@ class Cache:
             status,
             update=update,
             disk_key_unseen=await paper.is_unseen(),
-            lost_secrets=self.lost_secrets,
+            lost_secrets=await self._lost(),
         )
+
+    async def _lost(self) -> tuple[LostSecret, ...]:
+        if self._lost_secrets is None:
+            key = self.keys.derive(PURPOSE)
+            self._lost_secrets = await asyncio.to_thread(lost_secrets, self._config, key)
+        return self._lost_secrets
 
     def _audit_state(self) -> AuditState:
         entries, server = self.audit.known.number, self._config.audit.syslog.server

@@ -316,6 +316,24 @@ async def test_a_secret_that_can_not_be_opened_costs_its_archive_alone(tmp_path)
             assert state.lost_secrets == ()
 
 
+async def test_who_opens_a_box_beside_its_service_reads_no_secrets(tmp_path, monkeypatch):
+    """They may lie on a mount that hangs, and the screen waited for it."""
+    said, looked = settings(tmp_path), []
+
+    def look(*_):
+        looked.append(1)
+        return ()
+
+    async with Appliance(said):
+        pass
+    monkeypatch.setattr("edge.opening.lost_secrets", look)
+    async with Cache(said) as cache:
+        await cache.users.is_empty()
+        assert not looked
+        assert (await cache.status()).lost_secrets == ()
+        assert looked
+
+
 async def test_a_file_of_a_secret_that_is_not_there_ends_the_start(tmp_path):
     """Somebody named it in a file of the machine, and the manager of services starts it again."""
     auth = others.Auth("bearer", token="file:/none/such")

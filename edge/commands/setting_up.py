@@ -29,6 +29,12 @@ if TYPE_CHECKING:
 __all__ = ["places_of", "set_up_by_boot", "set_up_by_stick"]
 
 _STICK, _BOOT = "stick", "boot partition"
+_AGAIN = {
+    _STICK: "mend them, and put the stick in once more",
+    _BOOT: "mend them, and write the file onto the boot partition once more",
+}
+"""What to do about settings that the service does not start with."""
+_ANOTHER = "edge provision token makes one"
 _UPDATE = "EDGE-UPDATE"
 """The folder of a stick that brings an update, too (`edge.updates.stick`)."""
 _LONGEST = 7000
@@ -210,7 +216,7 @@ async def _refuse_unless_set_up(
     from edge.opening import Cache
     from edge.provision.journal import HalfTaken
 
-    wrong: EdgeError = ConfigError(why, hint="mend them, and put the stick in once more")
+    wrong: EdgeError = ConfigError(why, hint=_AGAIN[by])
     async with Cache(loaded) as cache:
         try:
             if await _taking(options, cache, file).settle():
@@ -223,7 +229,8 @@ async def _refuse_unless_set_up(
             await token.put_back()
         except EdgeError as error:
             struck = f"{wrong}; the token is struck out of the file"
-            raise HalfTaken(struck, hint=f"{wrong.hint}, with another token") from error
+            again = f"{wrong.hint}; write another token into the file, too: {_ANOTHER}"
+            raise HalfTaken(struck, hint=again.removeprefix("; ")) from error
     raise wrong
 
 

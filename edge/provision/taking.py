@@ -318,7 +318,7 @@ class Taking:
         except OSError as error:
             raise StorageFull(
                 f"that this box is set up can't be written down: {error.strerror or error}",
-                hint="look at its disk, and put the file in once more",
+                hint="look at its disk, and have the file taken once more",
             ) from error
         if not changes:
             await journal.close()
@@ -352,7 +352,7 @@ class Taking:
             raise CutShort(
                 "it was told to stop before this was taken: the stick was pulled out, or the"
                 " machine switched off",
-                hint="put it in once more, and leave it in for as long as the screen says so",
+                hint="begin once more; leave a stick in for as long as the screen says so",
             )
 
     async def _wait_for(self, settings: NetworkSettings) -> None:

@@ -26,7 +26,7 @@ from edge.machine.carrying import Carrier
 from edge.machine.networks import Networks, read_network
 from edge.machine.sticks import read_sticks
 from edge.opening import Cache
-from edge.provision.journal import read_provisioned
+from edge.provision.journal import HalfTaken, read_provisioned
 from edge.provision.reach import NetworkAway
 from tests.machine.machines import served
 from tests.witnesses import recorded
@@ -357,6 +357,38 @@ def test_settings_that_do_not_start_use_up_no_set_up(edge, file, stick, told, lo
     assert edge("stick", stick.parent) == 0
     assert load(file, {}).appliance.name == "cardiology"
     asyncio.run(on(loaded, lambda cache: cache.users.redeem(TOKEN, PASSWORD, name="anna")))
+
+
+def test_settings_of_the_boot_partition_that_do_not_start_speak_of_no_stick(
+    edge, machine, on_boot, told, monkeypatch
+):
+    monkeypatch.setattr("edge.commands.setting_up._PATIENCE", 0.5)
+    told(lambda folder: take_back(folder, "http.listen can't be listened on"))
+    folder = on_boot(TEXT)
+    with root_of(machine):
+        assert edge("boot") == 2
+    said = (folder / "result.txt").read_text()
+    assert "mend them, and write the file onto the boot partition once more" in said
+    assert "stick" not in said
+
+
+def test_where_another_token_comes_from_is_said_whatever_else_there_is_to_do(
+    edge, stick, told, monkeypatch
+):
+    async def holds(_):
+        raise HalfTaken("the network holds")
+
+    async def fail(_):
+        raise DiskUnusable("the disk can't be written")
+
+    monkeypatch.setattr("edge.commands.setting_up._PATIENCE", 0.5)
+    monkeypatch.setattr("edge.provision.taking.Taking.settle", holds)
+    monkeypatch.setattr("edge.provision.medium.Token.put_back", fail)
+    told(take_back)
+    assert edge("stick", stick.parent) == 1
+    said = (stick / "result.txt").read_text()
+    assert "the network holds; the token is struck out of the file" in said
+    assert "\nwrite another token into the file, too: edge provision token makes one" in said
 
 
 def test_an_admin_who_was_made_by_then_keeps_the_box(edge, stick, told, loaded):
