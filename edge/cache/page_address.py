@@ -43,7 +43,7 @@ def page_addresses(config: Config, firewall: Path, found: Sequence[str]) -> list
     Args:
         config: Of the box.
         firewall: Likewise.
-        found: Addresses of the machine.
+        found: Addresses of the machine by which the page is reached, where it listens on all.
     """
     host, port = host_and_port(config.http.listen)
     by_number = found if host in _ALL else ()

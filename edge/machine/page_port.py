@@ -9,15 +9,23 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
+from edge.machine.held import addresses
 from edge.machine.networks import VLAN, read_network
 from edge.machine.places import Places
 from edge.machine.ports import Port, read_port, read_ports
 from edge.machine.wishes import NetworkSettings
 
-__all__ = ["Connection", "came_by", "has_port", "page_ports", "ports_with_address"]
+__all__ = [
+    "Connection",
+    "came_by",
+    "has_port",
+    "page_found",
+    "page_ports",
+    "ports_with_address",
+]
 
 _HEADER: Final = struct.Struct("@Nii")
 """Length, level, kind: cmsghdr of cmsg(3)."""
@@ -83,6 +91,25 @@ def has_port(places: Places, name: str, network: NetworkSettings) -> bool:
             return False
         name = network.interface
     return (places.ports / name).exists()
+
+
+def page_found(places: Places, page_by: str, found: Sequence[str]) -> Sequence[str]:
+    """The addresses of the machine by which the page is reached.
+
+    Args:
+        places: Of the machine.
+        page_by: ``http.interface``.
+        found: Those that lead anywhere, whatever the port: all of them, where nothing keeps the
+            page to one.
+    """
+    if page_by not in [one.name for one in page_ports(places)]:
+        return found
+    try:
+        number = socket.if_nametoindex(page_by)
+        held = addresses()
+    except OSError:  # it went just now; the page has its name all the same
+        return ()
+    return [str(one.address.ip) for one in held if one.port == number and not one.is_local]
 
 
 def came_by(connection: Connection) -> str:

@@ -20,6 +20,7 @@ from edge.cache.network import look
 from edge.cache.page_address import page_addresses
 from edge.cache.status import Status
 from edge.config import Config
+from edge.machine.page_port import page_found
 from edge.machine.places import Places
 from edge.pages.page import Page, Visit
 from edge.pages.words import Words, noted
@@ -92,7 +93,8 @@ def _machine(config: Config) -> _Machine:
     places = Places()
     address = next((one.found for one in look() if one.what == "address" and one.is_fine), "")
     found = address.split(", ") if address else []
-    page = ", ".join(page_addresses(config, places.firewall, found))
+    of_page = page_found(places, config.http.interface, found)
+    page = ", ".join(page_addresses(config, places.firewall, of_page))
     return _Machine(address, page, HERE.shown_version, disk_key_of(places))
 
 

@@ -13,11 +13,11 @@ from typing import Any, Final
 from edge.addresses import host_and_port
 from edge.config import Config
 from edge.errors import MachineRefused
+from edge.machine.held import addresses
 from edge.machine.networks import read_network
 from edge.machine.page_port import ports_with_address
 from edge.machine.places import Places
 from edge.machine.wishes import NetworkSettings
-from edge.provision.ports import addresses
 from edge.settings import Settings
 
 __all__ = ["NetworkAway", "check_reach", "refuse_out_of_reach"]

@@ -37,6 +37,7 @@ from edge.errors import (
     StorageFull,
 )
 from edge.machine.asking import NoAnswer, ask
+from edge.machine.held import holds
 from edge.machine.networks import VLAN, read_network
 from edge.machine.places import Places
 from edge.machine.wishes import Keep, Network, NetworkSettings, Trust, Wish
@@ -51,7 +52,6 @@ from edge.provision.journal import (
     alone,
     read_provisioned,
 )
-from edge.provision.ports import holds
 from edge.provision.reach import NetworkAway, refuse_out_of_reach
 
 __all__ = ["CutShort", "Restorer", "Taken", "Taking", "TokenPlace", "came_up", "may_pass"]

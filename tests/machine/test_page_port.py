@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import shutil
 import socket
@@ -13,8 +14,16 @@ import msgspec
 import pytest
 
 import edge
+from edge.machine import page_port
+from edge.machine.held import Held
 from edge.machine.networks import VLAN, NetworkState
-from edge.machine.page_port import came_by, has_port, page_ports, ports_with_address
+from edge.machine.page_port import (
+    came_by,
+    has_port,
+    page_found,
+    page_ports,
+    ports_with_address,
+)
 from edge.machine.wishes import NetworkSettings
 from tests.machine.test_ports import port
 
@@ -54,6 +63,24 @@ def test_the_port_of_a_vlan_comes_with_that_under_it(places):
     assert (has_port(places, VLAN, settings), has_port(places, "enp1s0", settings)) == (True, False)
     assert (has_port(places, VLAN, plain), has_port(places, "enp1s0", plain)) == (False, True)
     assert [one.name for one in ports_with_address(places, settings)] == [VLAN]
+
+
+def test_a_page_that_is_kept_to_one_port_is_at_no_address_of_another(of_image, monkeypatch):
+    own = socket.if_nametoindex("lo")
+    held = [
+        Held(own, ipaddress.ip_interface("192.0.2.7/24"), is_local=False),
+        Held(own, ipaddress.ip_interface("fe80::1/64"), is_local=True),
+        Held(own + 1, ipaddress.ip_interface("198.51.100.7/24"), is_local=False),
+    ]
+    monkeypatch.setattr(page_port, "addresses", lambda: held)
+    found = ["198.51.100.7"]
+    assert page_found(of_image, "", found) == found
+    assert page_found(of_image, "lo", found) == found  # none of its ports: by each, then
+    port(of_image, "lo")
+    assert page_found(of_image, "lo", found) == ["192.0.2.7"]
+    assert page_found(of_image, "enp1s0", found) == ()  # the kernel knows none of that name
+    of_image.firewall.unlink()
+    assert page_found(of_image, "lo", found) == found
 
 
 @pytest.mark.parametrize(

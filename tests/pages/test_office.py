@@ -251,7 +251,11 @@ async def test_the_acceptance_protocol_says_how_the_box_is_and_leaves_the_rest_t
     own_disk.mkdir()
     (own_disk / "key").write_text("esp\n")
     monkeypatch.setattr(acceptance, "Places", lambda: Places(own_disk=own_disk))
+    asked = []
+    monkeypatch.setattr(acceptance, "page_found", lambda *said: asked.append(said) or said[-1])
     text = (await browse("/acceptance", cookies[Role.ADMIN])).text
+    [(places, page_by, _)] = asked
+    assert (places.own_disk, page_by) == (own_disk, scene.loaded.http.interface)
     assert "St. Brigid Clinic" in text
     listen = scene.loaded.http.listen
     assert f"http://{listen}/" in text  # and not as the browser called it

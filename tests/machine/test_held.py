@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from edge.provision.ports import addresses, holds
+from edge.machine.held import addresses, holds
 
 SETTING = """
 ip link set lo up
@@ -26,7 +26,7 @@ exec "$@"
 """
 ASK = """
 import json, sys
-from edge.provision.ports import holds
+from edge.machine.held import holds
 print(json.dumps([holds(port, tuple(wanted)) for port, wanted in json.loads(sys.argv[1])]))
 """
 QUESTIONS = {
