@@ -313,15 +313,17 @@ async def _come_into_force(folder: Path, stopping: asyncio.Event) -> str:
     written = await asyncio.to_thread(said_in, folder)
     if await ask_service(folder, "settings") is None:
         return ""  # it starts with them; the answer says that they are not in force yet
-    until = time.monotonic() + _PATIENCE
+    until, why = time.monotonic() + _PATIENCE, ""
     while time.monotonic() < until and not stopping.is_set():
         # Those that it took back it may yet put back: that is known once it runs.
         is_over = await asyncio.to_thread(in_force, folder)
-        if is_over and not await asyncio.to_thread(setback, folder):
+        now = await asyncio.to_thread(setback, folder)
+        if is_over and not now:
             break
+        why = now or why  # once it has undone all of the file, it says that no more
         await asyncio.sleep(_LOOK)
     if await asyncio.to_thread(said_in, folder) != written:
-        why = await asyncio.to_thread(refused_why, folder)
+        why = await asyncio.to_thread(refused_why, folder) or why
         return f"the box does not start with these settings{why and ': '}{why}"
     return ""
 

@@ -17,7 +17,7 @@ import trustme
 from edge.__main__ import main
 from edge.access.codes import digest_of
 from edge.cache.disk import DiskUnusable
-from edge.cache.own_settings import prove, said_in, take_back
+from edge.cache.own_settings import prove, said_in, setback, take_back
 from edge.errors import AccessDenied, DecisionRefused, EdgeError
 from edge.loading import load
 from edge.machine.asking import NoAnswer
@@ -357,6 +357,23 @@ def test_settings_that_do_not_start_use_up_no_set_up(edge, file, stick, told, lo
     assert edge("stick", stick.parent) == 0
     assert load(file, {}).appliance.name == "cardiology"
     asyncio.run(on(loaded, lambda cache: cache.users.redeem(TOKEN, PASSWORD, name="anna")))
+
+
+def test_why_they_do_not_start_is_said_though_the_service_has_undone_the_file(
+    edge, stick, told, monkeypatch
+):
+    """It forgets that as soon as it runs again, and was quicker at times."""
+
+    def seen_once(folder):
+        why = setback(folder)
+        for name in ("setback", "refused.why"):
+            (folder / f"settings.toml.{name}").unlink(missing_ok=True)
+        return why
+
+    monkeypatch.setattr("edge.cache.own_settings.setback", seen_once)
+    told(lambda folder: take_back(folder, "http.listen can't be listened on"))
+    assert edge("stick", stick.parent) == 2
+    assert "with these settings: http.listen" in (stick / "result.txt").read_text()
 
 
 def test_settings_of_the_boot_partition_that_do_not_start_speak_of_no_stick(
