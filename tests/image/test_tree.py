@@ -268,6 +268,14 @@ def test_the_screen_is_told_that_the_machine_ends_once_its_page_is_gone():
     assert "enable edge-ends.service" in presets.splitlines()
 
 
+def test_what_a_file_shall_open_the_tpm_does_not():
+    """``cryptsetup open`` asks a slot's token first: no test of a key was one beside a TPM."""
+    for path in (IMAGE / "libexec/disk.d").iterdir():
+        for line in path.read_text().splitlines():
+            if "cryptsetup open" in line:
+                assert "--disable-external-tokens" in line, f"{path}: {line}"
+
+
 def test_an_ups_is_commanded_only_where_one_ends_the_machine(tmp_path):
     removed = read(IMAGE / "mkosi.conf")["Content"]["RemoveFiles"].split()
     assert "/usr/lib/systemd/system-shutdown/nutshutdown" in removed
