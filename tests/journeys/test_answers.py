@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 import pydicom
 import pytest
 
-import edge.syncing
 from edge.cache.admission import Source
 from edge.cloud.dicomweb import DicomwebArchive
 from edge.cloud.transport import Timeouts
@@ -50,7 +49,7 @@ def open_box(archive, tmp_path, monkeypatch):
     def driver(configured, way=None):
         return DicomwebArchive(configured, way=way, timeouts=Timeouts(store=2.0, read=2.0))
 
-    monkeypatch.setattr(edge.syncing, "archive_of", driver)
+    monkeypatch.setattr("edge.cloud.shut.archive_of", driver)
 
     def start(sync=QUICK):
         archives = (Archive("cloud", archive.url),)

@@ -322,7 +322,7 @@ async def test_an_archive_that_deletes_gets_ours(cloud, line, open_box, tmp_path
     def as_orthanc(settings, way):
         return OrthancArchive(settings, way=way)
 
-    monkeypatch.setattr("edge.syncing.archive_of", as_orthanc)
+    monkeypatch.setattr("edge.cloud.shut.archive_of", as_orthanc)
     async with open_box(cloud) as box:
         ours, _, query = await in_conflict(cloud, box, tmp_path, 612)
         disputes = box.appliance.cache.disputes
