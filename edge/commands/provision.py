@@ -52,8 +52,9 @@ def _token(_: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     from edge.provision.authority import not_named
-    from edge.provision.file import LONGEST, read_setup, text_of
+    from edge.provision.file import read_setup
     from edge.provision.medium import beside
+    from edge.provision.text import LONGEST, text_of
 
     try:
         data = options.file.read_bytes()

@@ -21,14 +21,12 @@ Or it has the box take the place of another one, that was stolen or burnt::
     url = "https://archive.example.org/dicom-web"
 
 Owns that table. Promises that whoever has a `Setup` has one that was checked as a whole: what is
-wrong is said with the file, the line and the key, as much of it at once as can be. Takes what
-Windows' editor writes, too: UTF-16, a mark at the beginning, its ends of lines. Does no I/O but for
-files that the configuration itself names.
+wrong is said with the file, the line and the key, as much of it at once as can be. Does no I/O but
+for files that the configuration itself names.
 """
 
 from __future__ import annotations
 
-import codecs
 import contextlib
 import hashlib
 import re
@@ -50,16 +48,12 @@ from edge.machine.wishes import NetworkSettings, checked_network
 from edge.overlay import take
 from edge.provision.authority import authority_of
 from edge.provision.reach import check_reach
+from edge.provision.text import parsed, without_token
 from edge.settings import Settings
 
-__all__ = ["LONGEST", "Restore", "Setup", "read_setup", "text_of", "without_token"]
+__all__ = ["Restore", "Setup", "read_setup"]
 
 _T = TypeVar("_T")
-LONGEST: Final = 64 * 1024
-"""Bytes of a file."""
-_DEEPEST: Final = 16
-"""Tables and lists in each other: settings have four."""
-_MOST_BITS: Final = 63
 _LEAST_VARIED: Final = 7
 """Different characters of a code: of those that were drawn, one in a million has fewer."""
 _MOST_FAULTS: Final = 20
@@ -67,8 +61,6 @@ _LONGEST_FAULT: Final = 400
 """Characters of one of them."""
 _HEADER = re.compile(r"[ \t]*\[\[?([A-Za-z0-9_\-\"'. \t]+)\]")
 """Whatever a line is made of, it is looked at once: what can't be a header may be 64 KiB long."""
-_AT_LINE = re.compile(r"\(at line (\d{1,9}), column \d+\)$")
-"""Where `tomllib` says that something is wrong: at the end, behind what stands in the file."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _FIXED: Final = {
     "keys": "the disk image chose what opens its box; elsewhere edge key change does",
@@ -76,22 +68,6 @@ _FIXED: Final = {
     "update.keys": "the image says whose updates are believed",
 }
 
-
-_UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-_CURLY: Final = frozenset("\u201c\u201d\u201e\u2018\u2019\u201a\u00ab\u00bb\u2033\u2032")
-"""What a word processor makes of quotation marks."""
-_STRAIGHTEN: Final = (
-    'its quotation marks are curly, as word processors make them: write straight ones, "", in an '
-    "editor of plain text"
-)
-_QUOTE: Final = 'text stands between straight quotation marks, such as name = "radiology"'
-_UNCLOSED: Final = re.compile(r"'\\n'|Unterminated string|Expected \"'\"")
-"""In what is said of a text that goes on to the end of its line, or of the file."""
-_CLOSE: Final = "the quotation mark that ends a text is missing"
-_SAVE: Final = (
-    'save it as UTF-8: in Windows\' Notepad by "Save as", "Encoding"; in TextEdit of macOS after '
-    '"Make Plain Text"'
-)
 
 _DRAW: Final = (
     "have a password manager draw 16 digits and letters (no U; seven or more different ones), or"
@@ -180,15 +156,15 @@ def read_setup(text: str, where: str, beside: Mapping[str, bytes] | None = None)
     Raises:
         ConfigError: Something is wrong with it; nothing of it must be taken.
     """
-    tree = _parsed(text, where)
+    tree = parsed(text, where)
     said = tree.pop("setup", {})
     if not isinstance(said, dict):
         raise ConfigError(f"{where}: setup must be a table", hint="write it as [setup]")
     mine, plain = _apart(text)
     try:
         # By what they look like: what is no number equals nothing, not even itself.
-        is_told = repr(_parsed(plain, where)) == repr(tree) and repr(
-            _parsed(mine, where).get("setup", {})
+        is_told = repr(parsed(plain, where)) == repr(tree) and repr(
+            parsed(mine, where).get("setup", {})
         ) == repr(said)
     except ConfigError:
         is_told = False
@@ -232,74 +208,6 @@ def read_setup(text: str, where: str, beside: Mapping[str, bytes] | None = None)
     secret = table.token or table.restore.key
     digest = hashlib.sha256(without_token(text, secret).encode()).hexdigest()
     return Setup(changes, config, table.token, table.ca, network, digest, place, restore)
-
-
-def text_of(data: bytes, where: str) -> str:
-    """The content of such a file, whatever editor wrote it; its lines end as Unix' do.
-
-    Args:
-        data: Its bytes.
-        where: What it is called in errors.
-
-    Raises:
-        ConfigError: It is no text.
-    """
-    form = "utf-16" if data.startswith(_UTF_16) else "utf-8-sig"
-    try:
-        text = data.decode(form)
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1  # without the mark
-        place = where if form == "utf-16" else f"{where}:{line}"
-        raise ConfigError(f"{place}: is not text in UTF-8", hint=_SAVE) from error
-    return text.replace("\r\n", "\n")
-
-
-def without_token(text: str, token: str) -> str:
-    """The file with its token struck out: it was taken, and opens nothing any more.
-
-    It has as many characters as before, so that it can be written where it stands: blanks come
-    behind the quotation mark that ended the token.
-    """
-    if not token:
-        return text
-    blanks = " " * len(token)
-    return re.sub(rf"{re.escape(token)}([\"']?)", lambda found: f"{found[1]}{blanks}", text)
-
-
-def _parsed(text: str, where: str) -> dict[str, Any]:
-    """It as TOML, with nothing in it that those who read on could not take."""
-    try:
-        tree = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # a number of too many digits is a ValueError
-        place, what, hint = _explained(str(error), text, where)
-        raise ConfigError(f"{place}: {what}", hint=hint) from error
-    level: list[Any] = [tree]
-    for _ in range(_DEEPEST):
-        within = [
-            one
-            for holder in level
-            for one in (holder.values() if isinstance(holder, dict) else holder)
-        ]
-        if any(isinstance(one, int) and one.bit_length() > _MOST_BITS for one in within):
-            raise ConfigError(f"{where}: has a number that is too large for TOML")
-        level = [one for one in within if isinstance(one, (dict, list))]
-        if not level:
-            return tree
-    raise ConfigError(f"{where}: has tables in tables, more than {_DEEPEST}")
-
-
-def _explained(error: str, text: str, where: str) -> tuple[str, str, str]:
-    """The place of what is no TOML, with its line; what is wrong, and how it is written."""
-    what, hint = f"is not TOML: {error}", ""
-    found = _AT_LINE.search(error)
-    line = text.split("\n")[int(found[1]) - 1] if found else ""
-    if not _CURLY.isdisjoint(line):
-        hint = _STRAIGHTEN
-    elif _UNCLOSED.search(error):
-        what, hint = f"is not TOML: {_CLOSE}", _QUOTE
-    elif "Invalid value" in error:
-        hint = _QUOTE
-    return f"{where}:{found[1]}" if found else where, what, hint
 
 
 class _Faults:

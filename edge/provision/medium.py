@@ -19,7 +19,7 @@ from typing import Final
 
 from edge.cache.disk import Folder, on_disk
 from edge.errors import ConfigError, EdgeError, SealBroken
-from edge.provision.file import LONGEST, text_of, without_token
+from edge.provision.text import LONGEST, text_of, without_token
 
 __all__ = [
     "ANSWER",

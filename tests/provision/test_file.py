@@ -11,7 +11,8 @@ import pytest
 from edge.crypto.recovery import RecoveryKey
 from edge.errors import ConfigError
 from edge.machine.wishes import NetworkSettings
-from edge.provision.file import read_setup, text_of, without_token
+from edge.provision.file import read_setup
+from edge.provision.text import text_of, without_token
 from tests.documents import ROOT
 
 TOKEN = "7K2M-Q0XE-41TR-ZB9D"

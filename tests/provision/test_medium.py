@@ -10,8 +10,9 @@ import pytest
 
 from edge.cache.disk import DiskUnusable
 from edge.errors import ConfigError, StorageFull
-from edge.provision.file import read_setup, without_token
+from edge.provision.file import read_setup
 from edge.provision.medium import Token, answer, find, read_folder
+from edge.provision.text import without_token
 
 TOKEN = "7K2M-Q0XE-41TR-ZB9D"
 TEXT = f"[setup]\r\ntoken = '{TOKEN}'\r\n"

@@ -21,9 +21,10 @@ from edge.loading import load
 from edge.machine.asking import NoAnswer
 from edge.machine.places import Places
 from edge.machine.wishes import Back, Keep, Network, NetworkSettings, Trust
-from edge.provision.file import read_setup, without_token
+from edge.provision.file import read_setup
 from edge.provision.journal import HalfTaken, read_provisioned
 from edge.provision.taking import came_up
+from edge.provision.text import without_token
 
 TOKEN = "7K2M-Q0XE-41TR-ZB9D"
 PLAIN = '[appliance]\nname = "radiology"\n[sync]\nsweep_minutes = 5\n'
