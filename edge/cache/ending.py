@@ -1,9 +1,9 @@
 """What ends by itself is spoken of in time.
 
 Tokens, authorities that archives are believed by, and certificates of the clinic's own that the box
-shows to who comes to it: browsers, viewers and devices. Said before a viewer stands before a shut
-door, and before nothing goes to the cloud any more. Not looked at are those that it shows where it
-goes itself: ``tls_certificate`` of an archive, or of ``audit.syslog``.
+shows: to browsers, viewers and devices that come to it, and to archives and ``audit.syslog``, where
+it goes itself. Said before a viewer stands before a shut door, and before nothing goes to the cloud
+any more.
 """
 
 from __future__ import annotations
@@ -122,38 +122,51 @@ def ending_authorities(
 
 @dataclass(frozen=True, slots=True)
 class EndingCertificate:
-    """A certificate of the clinic's own, shown to who comes here, that ends soon, or has ended."""
+    """A certificate of the clinic's own that ends soon, or has ended."""
 
     name: str
     key: str
-    """Of the setting that names its file: ``http.tls_certificate``, ``dimse.tls_certificate``."""
+    """Of the setting that names its file, such as ``http.tls_certificate``."""
     until: float
     """POSIX seconds."""
     ended: bool
+    to: str = ""
+    """That gets to see it: an archive's name, or the server of ``audit.syslog``; empty: whoever
+    comes here."""
 
     @property
     def sentence(self) -> str:
         """For a nurse, without its full stop."""
         day = datetime.fromtimestamp(self.until).astimezone().date()
-        return f"Certificate {self.name} ({self.key}) {'ended' if self.ended else 'ends'} on {day}"
+        key = f"{self.key} of {self.to}" if self.to else self.key
+        return f"Certificate {self.name} ({key}) {'ended' if self.ended else 'ends'} on {day}"
 
 
 def ending_certificates(config: Config, now: float) -> tuple[EndingCertificate, ...]:
     """Those of the month before *now*, and all that ended; the first to end first. Blocks.
 
-    What is in the files counts: the box takes that within seconds (`edge.access.renewals`). Of a
-    file, that is its first certificate; what stands behind it are authorities, of which some end
-    without any harm. A file that can't be read is told of by whoever loads it.
+    What is in the files counts: those for who comes here are taken within seconds
+    (`edge.access.renewals`). Of a file, that is its first certificate; what stands behind it are
+    authorities, of which some end without any harm. A file that can't be read is told of by whoever
+    loads it.
     """
-    http, dimse = config.http, config.dimse
+    http, dimse, syslog = config.http, config.dimse, config.audit.syslog
     files = {dimse.tls_certificate: "dimse.tls_certificate"}
     if http.tls == "files":
         files[http.tls_certificate] = "http.tls_certificate"  # also where both are one
-    found = [_ending_in(path, key, now) for path, key in files.items() if path != Path()]
-    return tuple(sorted((one for one in found if one), key=lambda one: (one.until, one.key)))
+    shown = [(path, key, "") for path, key in files.items()]
+    shown += [
+        (archive.tls_certificate, "cloud.archive.tls_certificate", archive.name)
+        for archive in config.cloud.archive
+    ]
+    shown.append((syslog.tls_certificate, "audit.syslog.tls_certificate", syslog.server))
+    found = [_ending_in(path, key, to, now) for path, key, to in shown if path != Path()]
+    return tuple(
+        sorted((one for one in found if one), key=lambda one: (one.until, one.key, one.to))
+    )
 
 
-def _ending_in(path: Path, key: str, now: float) -> EndingCertificate | None:
+def _ending_in(path: Path, key: str, to: str, now: float) -> EndingCertificate | None:
     try:
         with path.open("rb") as file:
             certificate = x509.load_pem_x509_certificates(file.read(_LONGEST))[0]
@@ -166,7 +179,7 @@ def _ending_in(path: Path, key: str, now: float) -> EndingCertificate | None:
         return None
     if until - now > min(_NOTICE, _SHARE * (until - begins)):
         return None
-    return EndingCertificate(name, key, until, until <= now)
+    return EndingCertificate(name, key, until, until <= now, to)
 
 
 def _first_name(certificate: x509.Certificate) -> str:

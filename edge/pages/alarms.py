@@ -62,8 +62,14 @@ def _of_certificates(status: Status, visit: Reader) -> Iterator[Alarm]:
     """Of the clinic's own, which the box shows."""
     _ = visit.words.gettext
     for one in status.certificates:
-        said = {"name": one.name, "day": visit.words.date(one.until)}
-        if one.key.startswith("dimse."):
+        said = {"name": one.name, "day": visit.words.date(one.until), "to": one.to}
+        if one.to:
+            text = (
+                _("The certificate %(name)s, which %(to)s is shown, ended on %(day)s.", **said)
+                if one.ended
+                else _("The certificate %(name)s, which %(to)s is shown, ends on %(day)s.", **said)
+            )
+        elif one.key.startswith("dimse."):
             text = (
                 _("The certificate %(name)s, which devices are shown, ended on %(day)s.", **said)
                 if one.ended
@@ -81,6 +87,11 @@ def _of_certificates(status: Status, visit: Reader) -> Iterator[Alarm]:
             Level.WARNING,
             text,
             _(
+                "Nothing gets there from then on. Ask whoever gave it for a new one, put that in"
+                " the place of the old one, with its key, and start the box again."
+            )
+            if one.to
+            else _(
                 "Whoever checks it turns away from then on. Ask whoever gave it for a new one, and"
                 " put that in the place of the old one, with its key: the box takes it by itself."
             ),

@@ -12,7 +12,7 @@ from edge import config
 from edge.authorities import Authority, authorities_in
 from edge.cache.ending import ending_authorities, ending_certificates, ending_tokens
 from edge.index.tokens import TokenRow, TokenTable
-from edge.others import Archive
+from edge.others import Archive, Syslog
 
 DAY, NOW = 86400.0, 1_790_000_000.0
 
@@ -145,6 +145,28 @@ def test_one_that_is_renewed_a_month_before_its_end_warns_of_nothing(
 ):
     http = shown(tmp_path, "pacs.clinic.example", days=days, life=life)
     assert bool(ending_certificates(with_files(http), NOW)) is is_named
+
+
+def test_one_that_an_archive_or_the_audit_s_server_is_shown_is_named_with_it(tmp_path):
+    pair = {"tls_certificate": shown(tmp_path, "box.example", days=20), "tls_key": tmp_path / "key"}
+    fine = shown(tmp_path, "fine.example", days=40)
+    said = config.Config(
+        cloud=config.Cloud(
+            archive=(
+                Archive("cloud", "https://cloud.example", **pair),
+                Archive("copy", "https://copy.example", tls_certificate=fine),
+                Archive("bare", "https://bare.example"),
+            )
+        ),
+        audit=config.Audit(syslog=Syslog("log.example:6514", **pair)),
+    )
+    found = ending_certificates(said, NOW)
+    assert [(one.key, one.to) for one in found] == [
+        ("audit.syslog.tls_certificate", "log.example:6514"),
+        ("cloud.archive.tls_certificate", "cloud"),
+    ]
+    named = "Certificate box.example (cloud.archive.tls_certificate of cloud) ends on 20"
+    assert found[1].sentence.startswith(named)
 
 
 def test_once_the_file_has_another_the_warning_is_over(tmp_path):

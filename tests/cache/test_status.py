@@ -476,6 +476,10 @@ async def test_a_certificate_of_the_clinic_s_own_that_ends_is_told_to_everybody(
     for section, whose in (
         ({"http": config.Http(tls="files", tls_certificate=path)}, " of this box"),
         ({"dimse": config.Dimse(tls_certificate=path)}, ", which devices are shown,"),
+        (
+            {"audit": config.Audit(syslog=others.Syslog("log.example:6514", tls_certificate=path))},
+            ", which log.example:6514 is shown,",
+        ),
     ):
         said = config.Config(**section)
         told = await read_status(said, cache.database, cache.store, RUNNING)
