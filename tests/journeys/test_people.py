@@ -50,6 +50,18 @@ async def stored(browser, file):
     return (await browser.http.post(STUDIES, content=body, headers=headers)).status_code
 
 
+async def test_the_page_of_a_new_box_says_that_a_stick_makes_it_one_that_is_gone(box):
+    """Before anybody sets it up: then it is too late."""
+    said = "stolen or burnt? Then set nothing up here"
+    async with browsing(box) as anybody:
+        text = (await anybody.get("/welcome", headers={"Accept-Language": "en"})).text
+        assert said in text
+        assert "After theft or fire" in text
+        first = (await box.appliance.cache.users.first_code()).code
+        await anybody.done("/login/redeem", {"code": first, "password": ADMIN, "name": "Anna"})
+        assert said not in (await anybody.get("/welcome")).text
+
+
 async def test_from_the_first_code_to_an_image(box, tmp_path, caplog):
     caplog.set_level("DEBUG", logger="edge")
     first = (await box.appliance.cache.users.first_code()).code
