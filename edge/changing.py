@@ -76,7 +76,7 @@ _REMOTE: Final = frozenset(
     sync.preview_first sync.retry_min_seconds sync.retry_max_seconds sync.failover_minutes
     sync.calendar sync.max_upload_kbps sync.max_download_kbps sync.monthly_budget_mb
     sync.budget_day sync.trash_days sync.prefetch sync.prefetch_hours sync.absent
-    sync.reverify_days update.url update.by_itself update.hours
+    sync.reverify_days update.url update.proxy_password update.by_itself update.hours
     """.split()
 )
 _NEVER: Final = frozenset({"appliance.data_dir", "update.keys"})

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge.cache.own_settings import written_in
-from edge.changing import setting_of
 from edge.config import Config
 from edge.crypto.secrets import unopened
 
@@ -64,8 +63,7 @@ def _found(config: Config, key: bytes) -> Iterator[LostSecret]:
     others = [*unopened(config.access, key, "access")] if config.access.oidc.issuer else []
     others += unopened(config.update, key, "update") if config.update.url else ()
     for error in others:
-        by_page = setting_of(error.key).is_remote and _says(own, config, error.key)
-        yield LostSecret(error.key, "", str(error), by_page)
+        yield LostSecret(error.key, "", str(error), _says(own, config, error.key))
 
 
 def _own(config: Config) -> Mapping[str, Any]:

@@ -144,6 +144,11 @@ def _secret_words(one: LostSecret, words: Words) -> tuple[str, str]:
         return (
             _("The box can’t open its secret for the way to the server of updates any more."),
             _(
+                "No update comes from there until an administrator types it again, among the"
+                " settings. Updates on a stick are taken meanwhile."
+            )
+            if one.by_page
+            else _(
                 "No update comes from there until whoever looks after the box gives it again on the"
                 " machine itself: this page can’t. Updates on a stick are taken meanwhile."
             ),

@@ -61,7 +61,7 @@ def alarms(*found):
     return list(_of_secrets(SimpleNamespace(lost_secrets=found), ADMIN))
 
 
-@pytest.mark.parametrize("text", [ARCHIVE, PROVIDER])
+@pytest.mark.parametrize("text", [ARCHIVE, PROVIDER, UPDATES])
 def test_what_was_typed_on_the_page_is_typed_there_again(lost, text):
     [one] = lost(own=text)
     assert (one.key, one.by_page) == (SECRETS[text], True)
@@ -81,9 +81,8 @@ def test_what_a_file_of_the_machine_says_is_given_again_on_the_machine(lost, tex
     assert one.key in alarm.words
 
 
-def test_what_the_page_does_not_have_is_given_on_the_machine_though_it_is_the_box_s_own(lost):
+def test_the_server_of_updates_is_told_from_an_identity_provider(lost):
     [one] = lost(own=UPDATES)
-    assert not one.by_page
     assert one.sentence.startswith("The server of updates is out of use")
     [alarm] = alarms(one)
     assert "server of updates" in alarm.text

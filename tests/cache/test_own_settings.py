@@ -274,13 +274,13 @@ async def test_a_secret_that_the_box_can_not_open_any_more_is_given_anew_from_af
     await own.change(said, is_remote=False)
     kept = BASIC | {"password": True}
     again = [ARCHIVE | {"auth": BASIC}, mirror | {"auth": kept}]
-    secrets = ("access.oidc.client_secret", "access.oidc.proxy_password")
+    secrets = ("access.oidc.client_secret", "access.oidc.proxy_password", "update.proxy_password")
     changes = {"cloud.archive": again, **dict.fromkeys(secrets, "opensesame")}
     (folder / "settings.toml.former").unlink()
     assert {one.key for one in await own.change(changes)} == set(changes)
     written = (folder / "settings.toml").read_text()
     assert "sealed:lost" not in written
-    assert written.count("sealed:emasesnepo") == 4
+    assert written.count("sealed:emasesnepo") == 5
     with pytest.raises(ConfigError, match=r"access\.oidc\.issuer is said on the machine alone"):
         await own.change({"access.oidc.issuer": "https://other.example"})
 
@@ -528,7 +528,7 @@ def test_an_error_in_it_names_its_line(machine, folder):
 
 
 def test_every_setting_that_may_be_changed_from_afar_exists():
-    assert sum(one.is_remote for one in all_settings().values()) == 51
+    assert sum(one.is_remote for one in all_settings().values()) == 52
 
 
 class Sealing:

@@ -50,6 +50,7 @@ const GROUPS = (ports) => [
   ]],
   [_("Updates"), [
     ["update.url", _("Server of updates"), _("A folder with updates; empty: they come on sticks. Whatever it gives must be signed by who made the box."), { placeholder: "https://…" }],
+    ["update.proxy_password", _("Password at the proxy on the way there"), _("Leave it empty, and it stays as it is."), { only: "update.proxy_user" }],
     ["update.by_itself", _("The box does by itself"), _("What is installed is written at a quiet moment, and taken back if it does not work."), { names: { look: _("Look for updates"), download: _("Fetch them, too"), install: _("Install them, too") } }],
     ["update.hours", _("Installed by itself at"), _("One rule a line, such as sat,sun 01:00-05:00.")],
   ]],
