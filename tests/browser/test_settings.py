@@ -428,6 +428,12 @@ issuer = "https://idp.invalid"
 client_id = "edge"
 client_secret = "{seal_secret("hush", bytes(32))}"
 roles = {{ all = "viewer" }}
+
+[update]
+url = "http://127.0.0.1:9/updates/"
+proxy = "http://127.0.0.1:9"
+proxy_user = "edge"
+proxy_password = "{seal_secret("hush", bytes(32))}"
 """
 """Settings that came from another box."""
 
@@ -439,7 +445,7 @@ async def test_secrets_that_the_box_can_not_open_any_more_are_given_again_where_
     await page.goto(first)
     told = [
         page.get_by_text(f"open its secret for the {whose} any more.")
-        for whose in ("archive cloud", "identity provider")
+        for whose in ("archive cloud", "identity provider", "way to the server of updates")
     ]
     for one in told:
         await expect(one).to_be_visible()
@@ -454,6 +460,7 @@ async def test_secrets_that_the_box_can_not_open_any_more_are_given_again_where_
     secret = page.get_by_label("Secret of this box at the identity provider")
     await expect(secret).to_have_value("")
     await secret.fill("a new secret")
+    await page.get_by_label("Password at the proxy on the way there").fill("a new one")
     assert await violations(page) == []
     await page.get_by_role("button", name="Apply…").click()
     said = page.get_by_text("Secret of this box at the identity provider: it is said anew.")
@@ -469,4 +476,4 @@ async def test_secrets_that_the_box_can_not_open_any_more_are_given_again_where_
         await expect(one).to_have_count(0)
     written = await asyncio.to_thread((box.data / "settings.toml").read_text)
     assert "a new" not in written
-    assert written.count("sealed:") == 2
+    assert written.count("sealed:") == 3
