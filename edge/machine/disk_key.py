@@ -10,9 +10,9 @@ the first start that a TPM opens the data at; a copy on a bigger disk opens by t
 It is kept on the encrypted data itself, for root alone; as long as the machine runs, the service
 may read it in ``/run/edge-machine``, to show it to an admin. Who has it needs the disk, too.
 
-Crash order: room for the file -> the slot -> those of recovery keys from before go
-(systemd-cryptenroll wipes once it has enrolled, and spares what it enrolled) -> the file. A start
-that finds one without the other makes both anew. Calls block.
+Crash order: room for the file -> a file from before goes, for it opens no slot -> the slot -> those
+of recovery keys from before go (systemd-cryptenroll wipes once it has enrolled, and spares what it
+enrolled) -> the file. A start that finds one without the other makes both anew. Calls block.
 """
 
 from __future__ import annotations
@@ -74,6 +74,9 @@ def _make(places: Places, tools: Tools, disk: str) -> str:
     try:
         # A disk that is full is found out before the head of the partition is written to.
         write_file(place, b"-" * _CHARACTERS)
+        # Beside the slot that is made now, the next start took it for that one's.
+        places.disk_key_kept.unlink(missing_ok=True)
+        sync_folder(places.kept)
         said = tools.run(
             "systemd-cryptenroll",
             "--unlock-tpm2-device=auto",
