@@ -10,7 +10,8 @@ Crash order: all files of the restored box are durable in ``data_dir/restoring``
 service runs with them -> it is in the audit -> ``replacing.json`` goes -> ``first-day`` goes. If it
 does not start: the step ``back`` -> the restored files are removed -> the step ``returning`` ->
 what is in ``first-day`` gets its places -> why stands in ``not-replaced.txt`` -> ``replacing.json``
-goes. Calls block; whoever makes one of the last steps holds the folder's lock.
+goes. It listens before that is settled: with an image that it took in, nothing goes back. Calls
+block; whoever makes one of the last steps holds the folder's lock.
 """
 
 from __future__ import annotations
@@ -54,6 +55,8 @@ _ASIDE: Final = "first-day"
 _WHY: Final = "not-replaced.txt"
 _STAY: Final = frozenset({"lock", "lost+found", STAGE, _MARK, f"{_MARK}.new", _ASIDE, _WHY})
 """What belongs to neither box."""
+_OBJECTS: Final = "objects"
+"""The folder of `edge.store.objects`."""
 _SECRET: Final = "root.key"  # noqa: S105 - the name of its file
 _STARTS: Final = 3
 """After as many that did not come to their end, the first day's box is back."""
@@ -103,7 +106,10 @@ def read(folder: Path) -> Replacing | None:
 
 @contextlib.contextmanager
 def held(folder: Path) -> Iterator[Path]:
-    """An empty folder for the restored files, which no start takes for a leftover meanwhile."""
+    """An empty folder for the restored files, which no start takes for a leftover meanwhile.
+
+    Until it is decided, or dropped.
+    """
     stage = folder / STAGE
     if stage.exists():
         _remove(stage)
@@ -168,7 +174,7 @@ def begin(folder: Path, *, is_first_day: bool = True) -> bool:
     if what.step == "in":
         _move(folder / STAGE, folder)
         what = _write(folder, what, step="tried")
-    if what.step == "tried" and what.starts >= _STARTS:
+    if what.step == "tried" and what.starts >= _STARTS and not _has_images(folder):
         why = f"{_STARTS} starts with it did not come to their end"
         what = _write(folder, what, step="back", why=why)
     if what.step == "tried":
@@ -186,6 +192,9 @@ def give_back(folder: Path, why: str) -> bool:
     """
     what = read(folder)
     if what is None or what.step != "tried":
+        return False
+    if _has_images(folder):
+        log.error("the restored box does not start, and has images by now: it stays: %s", why)
         return False
     log.error("the restored box does not start, and this one is as before: %s", why)
     _write(folder, what, step="back", why=why)
@@ -209,6 +218,11 @@ def why_not(folder: Path) -> str:
 def forget_why(folder: Path) -> None:
     """It was told."""
     (folder / _WHY).unlink(missing_ok=True)
+
+
+def _has_images(folder: Path) -> bool:
+    """Whether the restored box took any in: a backup has none."""
+    return any(path.is_file() for path in (folder / _OBJECTS).rglob("*"))
 
 
 def _back(folder: Path, what: Replacing) -> bool:
@@ -253,7 +267,7 @@ def _move(source: Path, target: Path) -> None:
         sync_folder(target)
         sync_folder(source)
     if source.name in (STAGE, _ASIDE) and source.exists():
-        source.rmdir()
+        _remove(source)  # with what a backup says is called as something that stays
     sync_folder(target.parent)
 
 

@@ -8,6 +8,7 @@ in memory alone, and on the stick until it is struck out there.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -55,6 +56,7 @@ class Restoring:
         self._database = database
         self._read = read
         self._next: Replacing | None = None
+        self._staged = contextlib.ExitStack()
 
     async def refuse_unless_empty(self) -> None:
         """Do nothing if nobody is in the box, and nothing.
@@ -86,10 +88,12 @@ class Restoring:
                 hint='write it from paper: [setup.restore], key = "…"',
             )
         contents = await self._contents(restore, setup.config.cloud.archive)
-        with replacing.held(self._folder) as place:
-            lost = await stage(contents, place, self._config, self._file)
-            write = partial(write_file, place / MARK, msgspec.json.encode(mark))
-            await asyncio.to_thread(write)
+        # Until it is decided: a service that starts anew before took the files for a leftover.
+        held = replacing.held(self._folder)
+        place = await asyncio.to_thread(self._staged.enter_context, held)
+        lost = await stage(contents, place, self._config, self._file)
+        write = partial(write_file, place / MARK, msgspec.json.encode(mark))
+        await asyncio.to_thread(write)
         self._next = Replacing(contents.box, contents.made, mark.by, lost)
         return contents.box
 
@@ -98,10 +102,14 @@ class Restoring:
         if self._next is None:
             raise DecisionRefused("nothing was restored that could take this box's place", hint="")
         await asyncio.to_thread(replacing.decide, self._folder, self._next)
+        self._staged.close()
 
     async def drop(self) -> None:
         """What was staged goes, unless it is decided."""
-        await asyncio.to_thread(replacing.drop, self._folder)
+        try:
+            await asyncio.to_thread(replacing.drop, self._folder)
+        finally:
+            self._staged.close()
 
     async def _contents(self, restore: Restore, archives: tuple[Archive, ...]) -> Contents:
         key = RecoveryKey.from_text(restore.key)

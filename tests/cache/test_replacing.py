@@ -97,6 +97,28 @@ def test_what_was_not_decided_goes_unless_somebody_is_at_it(folder):
     assert whose(folder) == "restored"
 
 
+def test_one_that_took_an_image_in_before_it_failed_is_not_taken_away(folder):
+    begin(folder)
+    image = folder / "objects/ab/abcd"
+    image.parent.mkdir(parents=True)
+    image.write_text("restored")
+    assert not give_back(folder, "it is not in the audit")
+    for _ in range(5):
+        assert begin(folder)
+    assert image.exists()
+    settled(folder)
+    assert not (folder / "first-day").exists()
+
+
+def test_a_backup_with_a_name_that_stays_keeps_no_box_from_its_start(folder):
+    """Before, neither box started again: the folder could not be removed."""
+    (folder / "restoring/lock").write_text("restored")
+    (folder / "restoring/first-day").mkdir()
+    assert begin(folder)
+    settled(folder)
+    assert whose(folder) == "restored"
+
+
 def test_a_mark_that_is_damaged_is_an_error_and_touches_nothing(folder):
     (folder / "replacing.json").write_text("{")
     with pytest.raises(SecretError, match="can't be told"):
