@@ -32,7 +32,7 @@ from edge.cache import replacing
 from edge.cache.own_settings import Written, in_force
 from edge.cache.undone_settings import forget_taken_back, is_taken_back, undo_change
 from edge.crypto.durable import hand_over, lock_at_once, sync_folder, write_file
-from edge.errors import DecisionRefused, EdgeError, NotYet
+from edge.errors import DecisionRefused, EdgeError, NotYet, StorageFull
 from edge.machine.asking import NoAnswer, ask
 from edge.machine.networks import read_network
 from edge.machine.places import Places
@@ -252,25 +252,35 @@ class Journal:
         """These are changed next; settings, see `about_to_set`.
 
         Raises:
-            OSError: It can't be written down, so that it must not be done.
+            StorageFull: It can't be written down, so that it must not be done.
         """
         half = self._half
-        self._half = _Half(
+        then = _Half(
             network or half.network,
             trust or half.trust,
             half.settings,
             token or half.token,
         )
-        await self._keep()
+        await asyncio.to_thread(self._say, then)
 
     def about_to_set(self, before: Written, after: Written) -> None:
         """The settings are changed next. Blocks.
 
         Raises:
-            OSError: As of `about_to`.
+            StorageFull: As of `about_to`.
         """
-        self._half = msgspec.structs.replace(self._half, settings=Settings(before, after))
-        _write(self._folder, self._half)
+        self._say(msgspec.structs.replace(self._half, settings=Settings(before, after)))
+
+    def _say(self, half: _Half) -> None:
+        """What can't be written down is not done, and there is nothing to undo of it. Blocks."""
+        try:
+            _write(self._folder, half)
+        except OSError as error:
+            raise StorageFull(
+                f"what a file changes can't be written down: {error.strerror or error}",
+                hint="look at the disk of the box, and have the file taken once more",
+            ) from error
+        self._half = half
 
     @property
     def settings(self) -> Settings | None:

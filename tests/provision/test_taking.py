@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import ssl
 
 import pytest
@@ -21,6 +22,7 @@ from edge.loading import load
 from edge.machine.asking import NoAnswer
 from edge.machine.places import Places
 from edge.machine.wishes import Back, Keep, Network, NetworkSettings, Trust
+from edge.provision import journal
 from edge.provision.file import read_setup
 from edge.provision.journal import HalfTaken, read_provisioned
 from edge.provision.taking import came_up
@@ -317,6 +319,28 @@ def test_a_mark_that_was_damaged_is_still_one(tmp_path):
     assert read_provisioned(tmp_path) is None
     (tmp_path / "provisioned.json").write_bytes(b"{")
     assert "can't be read" in read_provisioned(tmp_path).by
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+async def test_what_can_not_be_written_down_first_is_not_done(
+    box, cache, wishes, monkeypatch, number
+):
+    """Before, it was said that the box was set up in part, and the code on the screen ended."""
+    code, count, write = await cache.users.first_code(), [0], journal.write_file
+
+    def full(path, content):
+        count[0] += 1
+        if count[0] >= number:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(path, content)
+
+    monkeypatch.setattr(journal, "write_file", full)
+    text = f'[setup]\ntoken = "{TOKEN}"\n{NETWORK}{PLAIN}'
+    with pytest.raises(StorageFull, match="written down: No space left on device"):
+        await box().take(setup_of(text), "stick", {})
+    assert [type(one) for one in wishes] == [Network, Back][: 2 * (number > 1)]
+    assert not (cache.folder / "provisioning.json").exists()
+    await cache.users.redeem(code.code, PASSWORD, name="anna")
 
 
 RESTORE = """
