@@ -5,13 +5,18 @@ Looks at what lies there, and trusts nothing. Reading the certificates takes a m
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from typing import Final
 
 from edge.authorities import text_of
 from edge.errors import ConfigError, MachineRefused
 from edge.machine.trust import only_authorities
 
-__all__ = ["authority_of", "not_named"]
+__all__ = ["NAME", "authority_of", "not_named"]
+
+NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""Of a file beside that which sets a box up."""
 
 
 def authority_of(name: str, place: str, beside: Mapping[str, bytes]) -> str:
@@ -55,6 +60,11 @@ def not_named(name: str, beside: Mapping[str, bytes]) -> str:
             only_authorities(text_of(data))
         except MachineRefused:
             continue
+        if not NAME.fullmatch(one):  # nor can such a name always be written down
+            return (
+                "the authority that lies beside the file is not trusted: call it ca.pem, and write"
+                ' a line ca = "ca.pem" below [setup]'
+            )
         return f'the authority in {one} is not trusted: a line ca = "{one}" below [setup] names it'
     return ""
 

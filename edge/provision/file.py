@@ -46,7 +46,7 @@ from edge.crypto.recovery import RecoveryKey
 from edge.errors import ConfigError, MachineRefused, ManyWrong, WrongKey
 from edge.machine.wishes import NetworkSettings, checked_network
 from edge.overlay import take
-from edge.provision.authority import authority_of
+from edge.provision.authority import NAME, authority_of
 from edge.provision.reach import check_reach
 from edge.provision.text import parsed, without_token
 from edge.settings import Settings
@@ -61,7 +61,6 @@ _LONGEST_FAULT: Final = 400
 """Characters of one of them."""
 _HEADER = re.compile(r"[ \t]*\[\[?([A-Za-z0-9_\-\"'. \t]+)\]")
 """Whatever a line is made of, it is looked at once: what can't be a header may be 64 KiB long."""
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _FIXED: Final = {
     "keys": "the disk image chose what opens its box; elsewhere edge key change does",
     "appliance.data_dir": "the image says where its data is",
@@ -303,13 +302,13 @@ def _check_table(table: _Table, own: Settings, text: str) -> None:
             "is written in a way in which it can't be struck out",
             "write it on one line, between quotation marks",
         )
-    if table.restore.file and not _NAME.fullmatch(table.restore.file):
+    if table.restore.file and not NAME.fullmatch(table.restore.file):
         raise own.error(
             ("setup", "restore", "file"),
             "is no name of a file beside this one",
             'such as "backup.edge"',
         )
-    if table.ca and not _NAME.fullmatch(table.ca):
+    if table.ca and not NAME.fullmatch(table.ca):
         raise own.error(("setup", "ca"), "is no name of a file beside this one", 'such as "ca.pem"')
 
 

@@ -127,7 +127,8 @@ def answer(medium: Path, words: str, *, name: str = FOLDER) -> None:
     """
     with on_disk(medium), Folder.named(medium) as top, top.folder(name) as folder:
         try:
-            _write(folder, ANSWER, words.replace("\n", "\r\n").encode())  # Windows' editor, too
+            text = words.replace("\n", "\r\n")  # Windows' editor, too
+            _write(folder, ANSWER, text.encode(errors="replace"))
         except OSError:
             with contextlib.suppress(OSError):
                 folder.remove(ANSWER)

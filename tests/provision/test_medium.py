@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import resource
+from pathlib import Path
 
 import pytest
+import trustme
 
 from edge.cache.disk import DiskUnusable
 from edge.errors import ConfigError, StorageFull
+from edge.provision.authority import not_named
 from edge.provision.file import read_setup
 from edge.provision.medium import Token, answer, find, read_folder
 from edge.provision.text import without_token
@@ -54,6 +58,19 @@ def test_the_answer_lies_beside(stick):
     assert (folder / "result.txt").read_bytes() == b"It was taken.\r\n"
     answer(stick, "Nothing was changed.\n")
     assert (folder / "result.txt").read_bytes() == b"Nothing was changed.\r\n"
+
+
+def test_an_authority_of_any_name_is_told_and_the_answer_can_be_written(stick):
+    """Before, it was to be named by a line that is refused, or nothing was answered at all."""
+    pem = trustme.CA().cert_pem.bytes()
+    for name in (b"our ca.pem", b"ca\xff\n.pem"):
+        place = Path(os.fsdecode(os.fsencode(stick / "EDGE-SETUP") + b"/" + name))
+        place.write_bytes(pem)
+        said = not_named("", find(stick).beside)
+        assert "call it ca.pem" in said
+        answer(stick, f"{said}\n{place.name}\n")
+        assert b"call it ca.pem" in (stick / "EDGE-SETUP/result.txt").read_bytes()
+        place.unlink()
 
 
 @pytest.mark.parametrize("form", ["utf-8", "utf-8-sig", "utf-16"])
