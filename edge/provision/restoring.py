@@ -62,12 +62,8 @@ class Restoring:
         """Do nothing if nobody is in the box, and nothing.
 
         Raises:
-            DecisionRefused: Somebody is, or something; or another box is about to take its place.
+            DecisionRefused: Somebody is, or something.
         """
-        if await asyncio.to_thread(replacing.read, self._folder) is not None:
-            raise DecisionRefused(
-                "another box takes this one's place already", hint="wait until the screen says so"
-            )
         if not await is_first_day(self._database):
             raise DecisionRefused(
                 "this box has images or programs of its own: no other takes its place",

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from edge.access.users import Users
+from edge.cache import replacing
 from edge.cache.own_settings import Change, OwnSettings
 from edge.cache.undone_settings import digest_of
 from edge.errors import (
@@ -205,7 +206,8 @@ class Taking:
 
         Raises:
             DecisionRefused: The box is set up.
-            NotYet: Another file is taken just now; or the last change of settings is not proven.
+            NotYet: Another file is taken just now; another box is about to take this one's place;
+                or the last change of settings is not proven.
             ConfigError: It says nothing, or it can't be so, with what the file of the machine says.
             MachineRefused: The machine can't be so.
             CutShort: It was told to stop.
@@ -214,6 +216,7 @@ class Taking:
         """
         async with alone(self._folder, _TURN, self._go_on):
             stays = await self._journal.settle()
+            await self._refuse_while_replaced()
             before = await asyncio.to_thread(read_provisioned, self._folder)
             if before is not None and before.digest == setup.digest:
                 return Taken([], None, is_new=False)
@@ -243,6 +246,15 @@ class Taking:
         async with alone(self._folder, _TURN):
             await self._journal.settle()
             return await asyncio.to_thread(read_provisioned, self._folder) is not None
+
+    async def _refuse_while_replaced(self) -> None:
+        """What it changed would be gone with this box, whose place is taken at the next start."""
+        if await asyncio.to_thread(replacing.read, self._folder) is not None:
+            raise NotYet(
+                "another box takes this one's place already",
+                retry_after=_TURN,
+                hint="wait until the screen says so",
+            )
 
     async def _refuse_unless_new(self, before: Provisioned | None) -> None:
         if before is not None or not await self._users.is_empty():

@@ -9,12 +9,14 @@ import ssl
 import pytest
 import trustme
 
+from edge.cache import replacing
 from edge.crypto.recovery import RecoveryKey
 from edge.errors import (
     AccessDenied,
     ConfigError,
     DecisionRefused,
     MachineRefused,
+    NotYet,
     StorageFull,
     UserRefused,
 )
@@ -392,6 +394,21 @@ async def test_where_another_box_can_not_take_its_place_all_is_undone(
     assert Back() in behind
     assert {"put_back", "drop"} < {one for one in behind if isinstance(one, str)} | {""}
     assert not (cache.folder / "provisioning.json").exists()
+
+
+async def test_no_file_sets_a_box_up_whose_place_is_taken_at_the_next_start(
+    box, cache, wishes, tmp_path
+):
+    """Before, it was said to be set up, its token was struck out, and all of it was gone."""
+    def decide():
+        with replacing.held(cache.folder):
+            replacing.decide(cache.folder, replacing.Replacing("radiology", 1.0, "stick"))
+
+    await asyncio.to_thread(decide)
+    for text in (PLAIN, NETWORK, RESTORE):
+        with pytest.raises(NotYet, match="another box takes this one's place already"):
+            await box(restorer=Other(wishes)).take(setup_of(text), "stick", {}, Other(wishes))
+    assert wishes == []
 
 
 async def test_a_box_with_people_becomes_no_other(box, cache, wishes):
