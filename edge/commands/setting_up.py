@@ -167,7 +167,7 @@ async def _set_up(
         if taken.changes:
             wrong = await _come_into_force(loaded.appliance.data_dir, stopping)
     except EdgeError as error:
-        if taken is None or taken.restored:
+        if taken is None:
             raise
         wrong = f"\nBut: {error}\n{error.hint}\n"  # it was set up all the same
     else:
@@ -175,7 +175,8 @@ async def _set_up(
             await _refuse_unless_set_up(options, file, by, token, wrong)
             wrong = f"\nBut: {wrong}\n"
     if taken.restored:
-        return await _replaced(options, by, taken.restored, token, stopping)
+        words, said = await _replaced(options, by, taken.restored, token, stopping)
+        return words + wrong, said
     if unread := await asyncio.to_thread(not_named, setup.ca, found.beside):
         wrong += f"\nBut {unread}.\n"
     if taken.stays:
@@ -250,8 +251,11 @@ async def _replaced(
     from edge.cache.replacing import read, why_not
 
     folder = (await configuration(options)).appliance.data_dir
-    until = time.monotonic() + _LONG_PATIENCE
-    runs = await ask_service(folder, "settings") is not None
+    until, wrong = time.monotonic() + _LONG_PATIENCE, ""
+    try:
+        runs = await ask_service(folder, "settings") is not None
+    except EdgeError as error:  # it is decided all the same
+        runs, wrong = False, f"But: {error}\n{error.hint}".rstrip()
     while runs and await asyncio.to_thread(read, folder) is not None:
         if time.monotonic() > until or stopping.is_set():
             runs = False
@@ -260,9 +264,13 @@ async def _replaced(
         await _back_again(options, by, key, why)
     if not runs:
         lines = [f"This box becomes {box} again once it has started anew: its screen says so."]
+        lines += [wrong] * bool(wrong)
     else:
         lines = [f"This box is {box} again.", ""]
-        lines += await _where(options, is_new=False)
+        try:
+            lines += await _where(options, is_new=False)
+        except EdgeError as error:
+            lines.append(f"But: {error}\n{error.hint}".rstrip())
     lines += ["", "Who could log in there can log in here, with password and code as before."]
     if by == _STICK:
         lines += [

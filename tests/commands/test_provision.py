@@ -16,8 +16,11 @@ import trustme
 
 from edge.__main__ import main
 from edge.access.codes import digest_of
+from edge.cache.backup import Backups
 from edge.cache.disk import DiskUnusable
 from edge.cache.own_settings import prove, said_in, setback, take_back
+from edge.crypto.escrow import Escrow
+from edge.crypto.recovery import RecoveryKey
 from edge.errors import AccessDenied, DecisionRefused, EdgeError
 from edge.loading import load
 from edge.machine.asking import NoAnswer
@@ -309,6 +312,32 @@ def test_a_service_that_can_not_be_told_has_its_settings_all_the_same(
     assert "This box was set up by the stick" in said
     assert "But: the service does not answer" in said
     assert TOKEN not in (stick / "edge.toml").read_text()
+
+
+def test_a_service_that_can_not_be_told_is_the_other_box_all_the_same(
+    edge, file, stick, loaded, monkeypatch
+):
+    """Before, nothing was said to be changed, of a box that becomes another one."""
+    key = RecoveryKey(bytes(range(32)))
+
+    async def backup(cache):
+        await asyncio.to_thread(Escrow(cache.folder, cache.keys).keep, key.recipient, 1.0)
+        made = Backups(loaded, file, cache.keys, cache.database, environ={})
+        return (await made.make())[0]
+
+    async def fail(*_):
+        raise EdgeError("the service does not answer", hint="look at its log")
+
+    (stick / "backup.edge").write_bytes(asyncio.run(on(loaded, backup)))
+    groups = " ".join(key.to_groups())
+    (stick / "edge.toml").write_text(f'[setup.restore]\nkey = "{groups}"\nfile = "backup.edge"\n')
+    monkeypatch.setattr("edge.admin.local.ask_service", fail)
+    assert edge("stick", stick.parent) == 0
+    said = (stick / "result.txt").read_text()
+    assert "Nothing was changed" not in said
+    assert "again once it has started anew: its screen says so." in said
+    assert "But: the service does not answer\nlook at its log" in said
+    assert groups not in (stick / "edge.toml").read_text()
 
 
 @pytest.fixture

@@ -400,6 +400,7 @@ async def test_no_file_sets_a_box_up_whose_place_is_taken_at_the_next_start(
     box, cache, wishes, tmp_path
 ):
     """Before, it was said to be set up, its token was struck out, and all of it was gone."""
+
     def decide():
         with replacing.held(cache.folder):
             replacing.decide(cache.folder, replacing.Replacing("radiology", 1.0, "stick"))
