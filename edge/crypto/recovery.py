@@ -113,7 +113,8 @@ class RecoveryKey:
         if mark != self.recipient.mark:
             raise WrongKey(
                 "this recovery key does not open it: it was sealed for another",
-                hint="a key that was made with --renew opens only what was made after it",
+                hint="take the paper with the key that held when it was made: another opens only"
+                " what was made after it",
             )
         try:
             shared = self._private.exchange(X25519PublicKey.from_public_bytes(sender))

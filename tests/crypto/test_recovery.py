@@ -124,8 +124,9 @@ def test_what_is_sealed_for_a_key_opens_with_it_alone(size):
     sealed = Recipient(key.recipient.public).seal(content)
     assert key.open(sealed) == content
     assert key.recipient.seal(content) != sealed
-    with pytest.raises(WrongKey, match="sealed for another"):
+    with pytest.raises(WrongKey, match="sealed for another") as caught:
         RecoveryKey.new().open(sealed)
+    assert caught.value.hint.startswith("take the paper with the key that held when it was made")
 
 
 def test_who_sees_it_learns_nothing_of_the_recipient():
