@@ -11,13 +11,17 @@ Says nobody who is logged in (`edge.access.sessions`), and lets nobody in (`edge
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import msgspec
+
 from edge.access import codes
+from edge.access.handed_before import Beginning, right_until, this_start
 from edge.access.names import checked_display_name, checked_name, plain_name
 from edge.access.passwords import Passwords, fault_of
 from edge.access.roles import Role
@@ -27,6 +31,7 @@ from edge.errors import AccessDenied, UserRefused
 from edge.index import sessions
 from edge.index import users as table
 from edge.index.database import Connection, Database
+from edge.index.remote import cursor, set_cursor
 
 __all__ = ["Handed", "Users", "check_narrowed"]
 
@@ -39,6 +44,8 @@ RESET_SECONDS = _DAY
 FIRST_SECONDS = _DAY
 _FIRST = ""
 """Whose code it is by which the first admin is made."""
+_BROUGHT = "first code, made elsewhere"
+"""Of the index: when that was taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +66,7 @@ class Users:
         passwords: Hashes them.
         box: What the box is called; no password may be made of that.
         clock: POSIX seconds.
+        this_start: What no setting of the clock changes, see `edge.access.handed_before`.
     """
 
     def __init__(
@@ -68,11 +76,13 @@ class Users:
         *,
         box: str = "",
         clock: Callable[[], float] = time.time,
+        this_start: Callable[[], Beginning] = this_start,
     ) -> None:
         self._database = database
         self._passwords = passwords
         self._box = box
         self._clock = clock
+        self._this_start = this_start
 
     async def list(self) -> tuple[User, ...]:
         """All of them, by name."""
@@ -124,7 +134,10 @@ class Users:
             if table.active_of_role(db, Role.ADMIN):
                 raise _there_is_an_admin()
             _keep(db, handed)
+            if code is not None:
+                set_cursor(db, _BROUGHT, _text(msgspec.structs.replace(now, until=handed.until)))
 
+        now = await asyncio.to_thread(self._this_start)
         handed = self._hand(_FIRST, FIRST_SECONDS)
         if code is not None:
             handed = replace(handed, code=code)
@@ -137,8 +150,29 @@ class Users:
 
     async def first_code_until(self) -> float | None:
         """Until when a code holds by which the first admin is made; None: there is none."""
-        until = await table.code_until(self._database, _FIRST)
+        until = await self._first_until()
         return until if until is not None and until > self._clock() else None
+
+    async def _first_until(self) -> float | None:
+        """The same, over or not; of one that was made elsewhere, put right if the clock was set."""
+        until = await table.code_until(self._database, _FIRST)
+        said = await cursor(self._database, _BROUGHT)
+        if until is None or said is None:
+            return until
+        made = msgspec.json.decode(said, type=Beginning)
+        if made.until != until:  # another came since
+            return until
+        now = await asyncio.to_thread(self._this_start)
+        right = right_until(made, now, self._clock(), FIRST_SECONDS)
+        if right != until:
+            log.info("the clock was set: the code of the first admin holds as long as before")
+
+            def put_right(db: Connection) -> None:
+                if table.move_code(db, _FIRST, until, right):
+                    set_cursor(db, _BROUGHT, _text(msgspec.structs.replace(made, until=right)))
+
+            await self._database.write(put_right)
+        return right
 
     async def is_empty(self) -> bool:
         """Whether the box is new to people: nobody logged in yet, nor is invited.
@@ -163,6 +197,7 @@ class Users:
             UserRefused: The password or the name may not be; the code still holds.
         """
         digest = codes.digest_of(code)
+        await self._first_until()
         whose = digest and await table.find_code(self._database, digest, self._clock())
         if digest is None or whose is None:
             raise _no_code()
@@ -345,6 +380,10 @@ def _keep(db: Connection, handed: Handed) -> None:
     digest = codes.digest_of(handed.code)
     assert digest is not None
     table.put_code(db, handed.name, digest, handed.until)
+
+
+def _text(made: Beginning) -> str:
+    return msgspec.json.encode(made).decode()
 
 
 def _leave_an_admin(db: Connection, name: str) -> None:

@@ -32,6 +32,7 @@ __all__ = [
     "has_factors",
     "has_recovery_codes",
     "is_active",
+    "move_code",
     "passkeys_of",
     "put_code",
     "put_passkey",
@@ -233,6 +234,14 @@ def remove(db: Connection, name: str) -> bool:
 def put_code(db: Connection, name: str, digest: bytes, until: float) -> None:
     """Keep a code, in place of the one that this user had."""
     db.execute("INSERT OR REPLACE INTO codes VALUES (?, ?, ?)", (name, digest, until))
+
+
+def move_code(db: Connection, name: str, before: float, until: float) -> bool:
+    """Have the code of a user end at another time; False if it is another one by now."""
+    moved = db.execute(
+        "UPDATE codes SET until = ? WHERE name = ? AND until = ?", (until, name, before)
+    )
+    return bool(moved.rowcount)
 
 
 def drop_code(db: Connection, name: str) -> None:

@@ -7,10 +7,12 @@ import asyncio
 import pytest
 
 from edge.access.acts import Act
+from edge.access.handed_before import Beginning
 from edge.access.roles import Role
 from edge.access.scope import ANYTHING, Scope
 from edge.access.sessions import Proved
 from edge.access.user import State
+from edge.access.users import Users
 from edge.errors import AccessDenied, UserRefused
 from edge.index import identities
 from edge.index.identities import IdentityRow
@@ -67,6 +69,48 @@ async def test_of_two_at_the_same_time_one_redeems_a_code(world):
     )
     assert sum(isinstance(one, AccessDenied) for one in tried) == 9
     assert len(await world.users.list()) == 1
+
+
+BROUGHT = "7K2M-Q0XE-41TR-ZB9D"
+DAYS = 90 * 86400.0
+
+
+@pytest.mark.parametrize("off", [DAYS, -DAYS])
+async def test_a_code_that_was_brought_holds_for_its_time_though_the_clock_is_set(world, off):
+    """Before, a machine that began without the time took none any more once it knew it."""
+    since = [7.0]
+    words = world.database, world.passwords
+    users = Users(*words, clock=world.clock, this_start=lambda: Beginning("a", since[0]))
+    handed = await users.first_code(BROUGHT)
+    assert await users.first_code_until() == handed.until
+    world.clock.now += off + 3600.0
+    since[0] += 3600.0
+    assert await users.first_code_until() == pytest.approx(handed.until + off)
+    world.clock.now += 82_700.0
+    since[0] += 82_700.0
+    assert await users.first_code_until() is not None
+    world.clock.now += 101.0
+    since[0] += 101.0
+    with pytest.raises(AccessDenied):
+        await users.redeem(BROUGHT, GOOD, name="anna")
+
+
+async def test_behind_another_start_of_the_machine_its_end_is_that_which_was_known(world):
+    start = [Beginning("a", 7.0)]
+    words = world.database, world.passwords
+    users = Users(*words, clock=world.clock, this_start=lambda: start[0])
+    handed = await users.first_code(BROUGHT)
+    start[0] = Beginning("b", 3.0)
+    world.clock.now += 3600.0
+    assert await users.first_code_until() == handed.until
+    await users.redeem(BROUGHT, GOOD, name="anna")
+
+
+async def test_a_code_of_the_screen_ends_when_it_was_said_to(world):
+    handed = await world.users.first_code()
+    world.clock.now += DAYS
+    with pytest.raises(AccessDenied):
+        await world.users.redeem(handed.code, GOOD, name="anna")
 
 
 async def test_codes_end(world):
