@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import time
@@ -52,7 +53,10 @@ async def _is_first_day(config: Config) -> bool:
 
 
 async def settle(folder: Path, cache: Cache) -> None:
-    """The service runs: if with a box that was restored, that is recorded in it, and holds."""
+    """The service runs: if with a box that was restored, that is recorded in it, and holds.
+
+    Images come in though it can't be recorded, as on a full disk: the next start does it then.
+    """
     what = await asyncio.to_thread(replacing.read, folder)
     if what is None or what.step != "tried":
         return
@@ -64,6 +68,12 @@ async def settle(folder: Path, cache: Cache) -> None:
         what="edge restore",
         detail={"box": what.box, "backup of": made, "perhaps lost": str(what.lost)},
     )
-    await cache.audit.record(entry)
+    try:
+        await cache.audit.record(entry)
+    except (EdgeError, OSError) as error:
+        log.error("that this is %s again is not in the audit yet: %s", what.box, error)
+        with contextlib.suppress(OSError):
+            await asyncio.to_thread(replacing.ran, folder)
+        return
     await asyncio.to_thread(replacing.settled, folder)
     log.warning("this is %s again, as of %s", what.box, made)

@@ -42,6 +42,7 @@ __all__ = [
     "held",
     "is_anything",
     "is_first_day",
+    "ran",
     "read",
     "settled",
     "why_not",
@@ -199,6 +200,13 @@ def give_back(folder: Path, why: str) -> bool:
     log.error("the restored box does not start, and this one is as before: %s", why)
     _write(folder, what, step="back", why=why)
     return True
+
+
+def ran(folder: Path) -> None:
+    """The restored box runs, and that is not in the audit yet: its starts are counted anew."""
+    what = read(folder)
+    if what is not None and what.step == "tried":
+        _write(folder, what, starts=0)
 
 
 def settled(folder: Path) -> None:
