@@ -148,6 +148,7 @@ async def _set_up(
 
     file = await configuration_file(options)
     taken, wrong = None, ""
+    await _go_on_with_replacing(loaded.appliance.data_dir)
     try:
         async with Cache(loaded) as cache:
             from edge.provision.restoring import Restoring
@@ -279,6 +280,17 @@ async def _replaced(
         ]
     said = f"has made this box {box} again" if runs else f"makes this box {box}"
     return "\n".join([*lines, ""]), said
+
+
+async def _go_on_with_replacing(folder: Path) -> None:
+    """Whoever decided that another box takes this one's place may not have come to say so."""
+    from edge.admin.local import ask_service
+    from edge.cache.replacing import read
+
+    what = await asyncio.to_thread(read, folder)
+    if what is not None and what.step == "ready":
+        with contextlib.suppress(EdgeError):
+            await ask_service(folder, "settings")
 
 
 async def _back_again(

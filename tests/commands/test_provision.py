@@ -16,6 +16,7 @@ import trustme
 
 from edge.__main__ import main
 from edge.access.codes import digest_of
+from edge.cache import replacing
 from edge.cache.backup import Backups
 from edge.cache.disk import DiskUnusable
 from edge.cache.own_settings import prove, said_in, setback, take_back
@@ -338,6 +339,25 @@ def test_a_service_that_can_not_be_told_is_the_other_box_all_the_same(
     assert "again once it has started anew: its screen says so." in said
     assert "But: the service does not answer\nlook at its log" in said
     assert groups not in (stick / "edge.toml").read_text()
+
+
+def test_a_service_that_was_not_told_of_another_box_is_by_the_next_stick(
+    edge, stick, loaded, monkeypatch
+):
+    """Before, it waited for a start that nobody was told to see to."""
+    asked = []
+
+    async def ask(_, act):
+        asked.append(act)
+
+    folder = loaded.appliance.data_dir
+    with replacing.held(folder):
+        replacing.decide(folder, replacing.Replacing("radiology", 1.0, "stick"))
+    monkeypatch.setattr("edge.admin.local.ask_service", ask)
+    assert edge("stick", stick.parent) == 1
+    assert asked == ["settings"]
+    said = (stick / "result.txt").read_text()
+    assert "Nothing was changed: another box takes this one's place already" in said
 
 
 @pytest.fixture
