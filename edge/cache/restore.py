@@ -32,6 +32,7 @@ from edge.cloud.archive import Archive
 from edge.cloud.listing import uid_of
 from edge.crypto.custodian import Custodian
 from edge.crypto.durable import sync_folder, write_file
+from edge.crypto.escrow import FILE
 from edge.crypto.keys import KeyRing
 from edge.crypto.providers import FileKeyProvider, Given
 from edge.crypto.providers.choice import keeper_of, root_key_path
@@ -346,7 +347,7 @@ def _write_files(contents: Contents, stage: Path) -> bytes:
     for name, content in contents.files.items():
         place = _within(stage, name)
         place.parent.mkdir(mode=0o700, exist_ok=True)
-        for copy in copies(place) if name == RING else (place,):
+        for copy in copies(place) if name in (RING, FILE) else (place,):
             write_file(copy, content)
     ring = KeyRing(stage / RING, Given(contents.root), may_create=False)
     try:

@@ -96,6 +96,13 @@ async def test_the_box_is_there_again(site, contents):
         assert open_backup((await made.make())[0], KEY).box == "edge"
 
 
+async def test_nothing_of_it_is_taken_for_damaged(site, contents, caplog):
+    await site.put(contents)
+    async with Appliance(await site.load(), file=site.file):
+        assert "damaged" not in caplog.text
+    assert (site.data / "recovery.key.copy").read_bytes() == contents.files["recovery.key"]
+
+
 async def test_it_can_be_read_without_a_service(site, contents):
     await site.put(contents)
     async with Cache(await site.load()) as cache:
