@@ -139,6 +139,13 @@ def answer_on(image, pattern):
     return said
 
 
+def take_out(box, name, hands):
+    """Pull a stick out once nothing is done with it any more, which the screen says."""
+    listed = ("systemctl", "list-units", "--plain", "--no-legend", "edge-*stick@*")
+    until(lambda: hands.must(*listed), lambda units: "activating" not in units)
+    pull_out(box, name)
+
+
 def told(box, path, token):
     """What a box answers a program."""
     status, body = box.ask(f"/api/v1{path}", token=token)
@@ -216,7 +223,7 @@ def test_a_stick_with_another_key_changes_nothing_and_says_what_to_do(
     before = on_stick(image, SETUP)
     put_in(new, image, "wrong")
     said = answer_on(image, "Nothing was changed|again")
-    pull_out(new, "wrong")
+    take_out(new, "wrong", hands)
     hands.must("systemctl", "reset-failed")
     assert "Nothing was changed: " in said
     assert "it was sealed for another\r\n" in said, "and the next line says what to do"
@@ -247,7 +254,7 @@ def becomes_it(box, image, name, old, technician, archive, hands, seed):
     assert "Name       radiology\r\n" in said
     assert "Who could log in there can log in here" in said
     assert old.paper not in on_stick(image, SETUP).decode()
-    pull_out(box, name)
+    take_out(box, name, hands)
     box.until_ready()
     assert not is_new(box)
     assert known_of(box, technician.token) == old.known
@@ -276,7 +283,8 @@ def becomes_it(box, image, name, old, technician, archive, hands, seed):
     names = set(hands.must("ls", "-A", DATA).split())
     assert not names & {"restoring", "first-day", "replacing.json", "not-replaced.txt"}
     assert not has_failed(box)
-    assert hands.must("systemctl", "list-units", "--failed", "--plain", "--no-legend") == ""
+    failed = hands.must("systemctl", "list-units", "--failed", "--plain", "--no-legend")
+    assert failed == "", hands.must("journalctl", "--no-pager", "-n", "100")
     return seconds
 
 
