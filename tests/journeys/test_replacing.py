@@ -190,7 +190,7 @@ async def test_what_does_not_start_gives_the_first_day_back(box, stick):
     sealed, _ = await burnt(box)
     before = (box.data / "root.key").read_bytes()
     contents = open_backup(sealed, KEY)
-    files = contents.files | {"audit": b"no folder"}
+    files = contents.files | {"objects": b"no folder"}
     broken = msgspec.structs.replace(contents, files=files)
     sealed = KEY.recipient.seal(zlib.compress(msgspec.msgpack.encode(broken)))
     text = f'{TABLE}file = "backup.edge"\n'
