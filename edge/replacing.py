@@ -55,7 +55,12 @@ async def _is_first_day(config: Config) -> bool:
 async def settle(folder: Path, cache: Cache) -> None:
     """The service runs: if with a box that was restored, that is recorded in it, and holds.
 
-    Images come in though it can't be recorded, as on a full disk: the next start does it then.
+    With an image in it, it runs though that can't be recorded, as on a full disk: the next start
+    does it then.
+
+    Raises:
+        EdgeError: It can't be recorded: the first day's box is to come back.
+        OSError: Likewise.
     """
     what = await asyncio.to_thread(replacing.read, folder)
     if what is None or what.step != "tried":
@@ -71,6 +76,8 @@ async def settle(folder: Path, cache: Cache) -> None:
     try:
         await cache.audit.record(entry)
     except (EdgeError, OSError) as error:
+        if not await asyncio.to_thread(replacing.has_images, folder):
+            raise
         log.error("that this is %s again is not in the audit yet: %s", what.box, error)
         with contextlib.suppress(OSError):
             await asyncio.to_thread(replacing.ran, folder)

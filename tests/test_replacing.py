@@ -38,6 +38,10 @@ class Record:
 async def test_that_it_can_not_be_recorded_ends_no_service_and_is_made_up_for(folder):
     """Before, the service ended, with the images that it had taken in by then."""
     audit = Record()
+    with pytest.raises(OSError, match="No space"):  # nothing came in: the first day's comes back
+        await starting.settle(folder, SimpleNamespace(audit=audit))
+    (folder / "objects").mkdir()
+    (folder / "objects/image").touch()
     for _ in range(5):
         await starting.settle(folder, SimpleNamespace(audit=audit))
         assert await asyncio.to_thread(replacing.begin, folder)

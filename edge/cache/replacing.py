@@ -39,6 +39,7 @@ __all__ = [
     "forget_why",
     "give_back",
     "has_begun",
+    "has_images",
     "held",
     "is_anything",
     "is_first_day",
@@ -175,7 +176,7 @@ def begin(folder: Path, *, is_first_day: bool = True) -> bool:
     if what.step == "in":
         _move(folder / STAGE, folder)
         what = _write(folder, what, step="tried")
-    if what.step == "tried" and what.starts >= _STARTS and not _has_images(folder):
+    if what.step == "tried" and what.starts >= _STARTS and not has_images(folder):
         why = f"{_STARTS} starts with it did not come to their end"
         what = _write(folder, what, step="back", why=why)
     if what.step == "tried":
@@ -194,7 +195,7 @@ def give_back(folder: Path, why: str) -> bool:
     what = read(folder)
     if what is None or what.step != "tried":
         return False
-    if _has_images(folder):
+    if has_images(folder):
         log.error("the restored box does not start, and has images by now: it stays: %s", why)
         return False
     log.error("the restored box does not start, and this one is as before: %s", why)
@@ -228,7 +229,7 @@ def forget_why(folder: Path) -> None:
     (folder / _WHY).unlink(missing_ok=True)
 
 
-def _has_images(folder: Path) -> bool:
+def has_images(folder: Path) -> bool:
     """Whether the restored box took any in: a backup has none."""
     return any(path.is_file() for path in (folder / _OBJECTS).rglob("*"))
 
