@@ -74,6 +74,7 @@ _DRAW: Final = (
 )
 _KEY: Final = ("setup", "restore", "key")
 _ARCHIVES: Final = "cloud.archive"
+_LAB: Final = "appliance.lab"
 _LEAVE_OUT: Final = "or leave it out: then the code on the screen of the box makes the first admin"
 
 
@@ -315,7 +316,11 @@ def _check_table(table: _Table, own: Settings, text: str) -> None:
 def _check_restore(
     restore: Restore, table: _Table, own: Settings, settings: Settings, changes: Mapping[str, Any]
 ) -> None:
-    """What can stand beside it: where the backup is, and how the box reaches that."""
+    """What can stand beside it: where the backup is, and how the box reaches that.
+
+    Whether that is a laboratory, where it may be http, holds for that way alone: of the restored
+    box, the backup says it.
+    """
     if table.token:
         raise own.error(
             ("setup", "token"),
@@ -323,7 +328,7 @@ def _check_restore(
             "leave it out: the restored box has its people, who log in as before",
         )
     for key in changes:
-        if key != _ARCHIVES:
+        if key != _ARCHIVES and (key != _LAB or restore.file):
             raise settings.error(
                 key.split("."),
                 "can't be said beside [setup.restore]: the backup has the settings",

@@ -352,3 +352,15 @@ def test_the_files_on_the_recovery_sheet_can_be_taken():
 def test_what_the_backup_says_is_not_said_beside_it(more, why):
     table = '[setup.restore]\nfile = "backup.edge"\n'
     assert why in refused(f"{more}{table}" if "token" in more else f"{table}{more}")
+
+
+def test_in_a_laboratory_the_backup_may_come_by_http():
+    """It was advised to say so, and then to leave that out."""
+    key = " ".join(RecoveryKey(bytes(32)).to_groups())
+    table = f'[setup.restore]\nkey = "{key}"\n'
+    archive = '[[cloud.archive]]\nname = "a"\nurl = "http://192.0.2.7/dicom-web"\n'
+    lab = "[appliance]\nlab = true\n"
+    assert "set appliance.lab = true in a laboratory" in refused(table + archive)
+    setup = read_setup(f"{lab}{table}{archive}", "edge.toml")
+    assert setup.config.cloud.archive[0].url == "http://192.0.2.7/dicom-web"
+    assert "the backup has the settings" in refused(f'{lab}{table}file = "backup.edge"\n')
