@@ -41,6 +41,7 @@ _MOST: Final = 64
 """Authorities."""
 _LONGEST_NAME: Final = 200
 """Characters of what one is called."""
+_KEY: Final = "-----BEGIN PRIVATE KEY-----"
 _WHICH: Final = "ask for that of the authority, which signed the server's"
 
 
@@ -175,7 +176,10 @@ def as_der(pem: str) -> bytes:
 
 
 def text_of(data: bytes) -> str:
-    """A file as text: also one that is in UTF-16, or in DER, as Windows may write either."""
+    """A file as text: also one that is in UTF-16, or in DER, as Windows may write either.
+
+    Of a private key in DER it is the first line alone, by which `certificates_in` knows it.
+    """
     from cryptography import x509
 
     if data.startswith(_UTF_16):
@@ -183,7 +187,23 @@ def text_of(data: bytes) -> str:
     if b"-----BEGIN" not in data:
         with contextlib.suppress(ValueError, x509.InvalidVersion):
             return as_pem([x509.load_der_x509_certificate(data)])
+        if _is_private_key(data):
+            return _KEY
     return data.decode("ascii", "replace")
+
+
+def _is_private_key(data: bytes) -> bool:
+    """Whether it is one in DER, be it behind a password or not."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.serialization import load_der_private_key
+
+    try:
+        load_der_private_key(data, None)
+    except (TypeError, UnsupportedAlgorithm):  # it wants a password; it is one that nobody knows
+        return True
+    except ValueError:
+        return False
+    return True
 
 
 def _until(certificate: x509.Certificate) -> float:

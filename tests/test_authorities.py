@@ -11,10 +11,23 @@ import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
 from cryptography.x509.oid import ExtensionOID, NameOID
 
-from edge.authorities import LONGEST, Authority, AuthorityError, authorities_in, given, in_short
+from edge.authorities import (
+    LONGEST,
+    Authority,
+    AuthorityError,
+    authorities_in,
+    given,
+    in_short,
+    text_of,
+)
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +68,24 @@ def test_what_can_not_be_used_is_said(clinic):
     ):
         with pytest.raises(AuthorityError, match=why):
             given(text)
+
+
+@pytest.mark.parametrize(
+    ("form", "how"),
+    [
+        (PrivateFormat.PKCS8, NoEncryption()),
+        (PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")),
+        (PrivateFormat.TraditionalOpenSSL, NoEncryption()),
+    ],
+    ids=["plain", "encrypted", "traditional"],
+)
+def test_a_private_key_in_der_is_called_that(form, how, clinic):
+    """It was said to be no certificate in PEM, though DER is taken."""
+    key = ec.generate_private_key(ec.SECP256R1()).private_bytes(Encoding.DER, form, how)
+    with pytest.raises(AuthorityError, match="a private key, which must be given to nobody"):
+        given(text_of(key))
+    der = x509.load_pem_x509_certificate(pem_of(clinic).encode()).public_bytes(Encoding.DER)
+    assert given(text_of(der)) == pem_of(clinic).strip()
 
 
 def made(*extensions, name="St. Brigid"):

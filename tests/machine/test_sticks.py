@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from edge.machine.places import Places
 from edge.machine.sticks import Use, read_sticks, tell_of_stick
+from tests.documents import ROOT
 
 STICK = Path("/run/edge-media/sda1")
 
@@ -51,3 +54,12 @@ def test_what_can_not_be_read_is_not_said(places, folder):
     assert read_sticks(places) == ()
     tell_of_stick(places, STICK, Use.UPDATE, "its update 1.2 is on this box")
     assert read_sticks(places) == ("its update 1.2 is on this box; you may take it out",)
+
+
+def test_that_it_is_read_is_said_before_the_command_has_started(places, folder):
+    """On a slow machine half a minute went by without a word."""
+    unit = (ROOT / "image/units/edge-stick@.service").read_text()
+    [words] = re.findall(r'^ExecStartPre=-/bin/sh -c "(.*)"$', unit, re.MULTILINE)
+    plain = words.replace(r"\"", '"').replace("$$", "$")  # as systemd reads it
+    subprocess.run(["/bin/sh", "-c", plain], env={"RUNTIME_DIRECTORY": str(folder)}, check=True)
+    assert read_sticks(places) == ("is read; leave it in",)
