@@ -1,23 +1,25 @@
 """What a person does at a machine in QEMU while it runs, as words that somebody types.
 
-Owns what was done: which sticks are in, whether the cable is, whether the power is on. An act that
-can't be done says why, and changes nothing.
+Owns what was done: which sticks are in, whether the cable is, whether the power is on, what is
+being sent. An act that can't be done says why, and changes nothing. Only sending takes long, and
+goes on beside what is done next; that it ended, or was cut, is told with its count.
 """
 
 from __future__ import annotations
 
 import subprocess
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pynetdicom import AE
-from pynetdicom.sop_class import CTImageStorage  # type: ignore[attr-defined]
+from pydicom.dataset import Dataset
 
 from edge.phantom import phantom
 from tests.fakes.orthanc import Orthanc
 from tests.image.machine import HOST, Machine
 from tests.image.media import overlay, stick
+from tests.image.modality import stored
 from tests.image.usb import pull_out, put_in
 
 __all__ = ["HELP", "Acts", "stick_of"]
@@ -27,9 +29,13 @@ Type, and press Enter:
   stick PATH [LABEL]  put a stick in: a folder becomes one called LABEL (SETUP); or the image of one
   out                 pull out the one that was put in last
   power               the power goes; once more: it is back
-  cable               the network cable is pulled out; once more: it is in
-  archive             the stand-in archive is gone; once more: it is back
-  send [SLICES]       CT1 sends a study of nobody (20)
+  button              the power button is pressed: the box switches itself off, and once more: on
+  cable               the box's own network cable is pulled out; once more: it is in
+  archive             the stand-in archive is gone, as if the line out of the house were;
+                      once more: it is back
+  send [SLICES]       CT1 sends a study of nobody (20). All else can be done meanwhile; how many
+                      images were acknowledged is told when it ends, or is cut off
+  send rest           … what was not acknowledged of that
   picture FILE        what the screen shows, as PNG
   press KEY …         keys on its keyboard, by QEMU's names: press d, press shift-a, press ret"""
 _MONITOR = (OSError, RuntimeError)
@@ -55,11 +61,41 @@ class Acts:
         self._put = 0
         self._has_cable = True
         self._sent = 0
+        self._sending: threading.Thread | None = None
+        self._patient = ""
+        self._rest: Sequence[Dataset] = ()
+        self._pressed = 0.0
+        """When its power button was, of the monotonic clock; 0: it was not, since it is on."""
 
     @property
     def is_off(self) -> bool:
-        """Whether the power was taken, and did not come back."""
+        """Whether it is, by these acts, and was not switched on again."""
         return self._machine.process is None
+
+    @property
+    def is_going_off(self) -> bool:
+        """Whether its power button was pressed, and it is still on."""
+        return self._pressed > 0
+
+    def has_ended(self) -> bool:
+        """Whether its QEMU did otherwise than by these acts; that it is off by its button is told.
+
+        To be asked now and then.
+        """
+        process = self._machine.process
+        if process is None or process.poll() is None:
+            return False
+        if not self._pressed or process.returncode:
+            return True
+        seconds = time.monotonic() - self._pressed
+        self._no_power()
+        self._say(f"it is off, {seconds:.0f} s after its button was pressed; button: on again")
+        return False
+
+    def finish(self, seconds: float) -> None:
+        """Wait until what is being sent ended, and said so."""
+        if self._sending:
+            self._sending.join(seconds)
 
     def do(self, typed: str) -> None:
         """One act."""
@@ -68,6 +104,7 @@ class Acts:
             "stick": self._stick,
             "out": self._out,
             "power": self._power,
+            "button": self._button,
             "cable": self._cable,
             "archive": self._switch_archive,
             "send": self._send,
@@ -80,8 +117,8 @@ class Acts:
         if act is None:
             self._say(HELP)
             return
-        if self.is_off and word not in ("power", "archive"):
-            self._say("it is off: power switches it on")
+        if self.is_off and word not in ("power", "button", "archive"):
+            self._say("it is off: button or power switches it on")
             return
         try:
             self._say(act(*rest))
@@ -116,8 +153,20 @@ class Acts:
             self._in = [f"stick{number}" for number in range(len(self._machine.sticks))]
             self._has_cable = True
             return "the power is back"
-        self._machine.kill()
+        self._no_power()
         return "the power is gone"
+
+    def _no_power(self) -> None:
+        self._machine.kill()
+        self._pressed = 0.0
+
+    def _button(self) -> str:
+        if self.is_off:
+            self._power()
+            return "it is on"
+        self._machine.monitor("system_powerdown")
+        self._pressed = time.monotonic()
+        return "its power button is pressed"
 
     def _cable(self) -> str:
         self._machine.monitor("set_link", name="net", up=not self._has_cable)
@@ -134,22 +183,39 @@ class Acts:
         return "the archive is gone"
 
     def _send(self, slices: str = "20") -> str:
-        self._sent += 1
-        number = f"{time.strftime('%H%M%S')}-{self._sent}"
-        modality = AE("CT1")
-        modality.acse_timeout = modality.dimse_timeout = modality.network_timeout = 60
-        study = phantom("EDGE^QEMU", f"QEMU-{number}", int(slices))
-        modality.add_requested_context(CTImageStorage, study[0].file_meta.TransferSyntaxUID)
-        association = modality.associate("127.0.0.1", self._machine.dicom_port, ae_title="EDGE")
-        if not association.is_established:
-            raise ValueError(f"nobody accepts it: is the box up, and CT1 at {HOST} let in?")
-        stored = 0
+        if self._sending and self._sending.is_alive():
+            raise ValueError("CT1 is still sending")
+        if slices == "rest":
+            study = self._rest
+            if not study:
+                raise ValueError("nothing is left of what was sent")
+        else:
+            if int(slices) < 1:
+                raise ValueError("it takes one image or more")
+            self._sent += 1
+            self._patient = f"QEMU-{time.strftime('%H%M%S')}-{self._sent}"
+            study = phantom("EDGE^QEMU", self._patient, int(slices))
+        self._rest = study
+        self._sending = threading.Thread(target=self._store, args=(study,), daemon=True)
+        self._sending.start()
+        return f"CT1 sends {len(study)} images of patient {self._patient}"
+
+    def _store(self, study: Sequence[Dataset]) -> None:
+        """What `_send` goes on with beside the next acts."""
+        left = {image.SOPInstanceUID: image for image in study}
+        answers = stored(self._machine.dicom_port, study, calling="CT1")
+        why = ""
         try:
-            for instance in study:
-                stored += getattr(association.send_c_store(instance), "Status", None) == 0x0000
-        finally:
-            association.release()
-        return f"{stored} of {len(study)} images of patient QEMU-{number} were acknowledged"
+            for image, is_stored in zip(study, answers, strict=True):
+                if is_stored:
+                    del left[image.SOPInstanceUID]
+        except ConnectionRefusedError:
+            why = f"; nobody accepts it: is the box up, and CT1 at {HOST} let in?"
+        except OSError as error:
+            why = f"; then {error}"
+        self._rest = list(left.values())
+        count = f"{len(study) - len(left)} of {len(study)} images of patient {self._patient}"
+        self._say(f"{count} were acknowledged{why}")
 
     def _picture(self, file: str) -> str:
         return f"it is in {self._machine.picture(Path(file).absolute())}"

@@ -28,15 +28,34 @@ from tests.image.machine import (
 __all__ = ["main"]
 
 _ARCHIVE = """\
-A stand-in archive runs; what it has is at http://127.0.0.1:{port}, for {user} and this password.
-For edge.toml; lab, for it has no certificate:
-  [appliance]
-  lab = true
-  [[cloud.archive]]
-  name = "hospital"
-  kind = "orthanc"
-  url = "http://{host}:{port}/dicom-web"
-  auth = {{ kind = "basic", user = "{user}", password = "{password}" }}"""
+A stand-in archive runs; what it has is at http://127.0.0.1:{port}, for {user} and the password
+below. The whole of an edge.toml with it and with CT1, which sends from here; in a file of your
+own, lab goes below the [appliance] that is there, and the archive in the place of that one:
+"""
+_SETTINGS = """\
+[appliance]
+name = "St. Brigid"
+lab = true                    # a laboratory: this archive has no certificate
+
+[[dimse.peer]]
+ae_title = "CT1"
+host = "{host}"
+
+[[cloud.archive]]
+name = "hospital"
+kind = "orthanc"
+url = "http://{host}:{port}/dicom-web"
+auth = {{ kind = "basic", user = "{user}", password = "{password}" }}
+"""
+_TO_GO_OFF = 300.0
+"""Seconds that a box has for it, once its button was pressed, when this ends."""
+_TO_TELL = 5.0
+"""Seconds that what was being sent has to tell its count, when this ends."""
+
+
+def settings_of(port: int) -> str:
+    """An ``edge.toml`` for a box whose archive is the stand-in at this port."""
+    return _SETTINGS.format(host=HOST, port=port, user=USER, password=PASSWORD)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -79,40 +98,82 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given.archive:
             archive = Orthanc(folder / "archive", http_port=given.archive)
             stack.enter_context(archive)
-            print(_ARCHIVE.format(host=HOST, port=given.archive, user=USER, password=PASSWORD))
+            print(_ARCHIVE.format(port=given.archive, user=USER))
+            print(settings_of(given.archive))
         stack.enter_context(switched_on(machine))
         return _stay(machine, archive, is_typed=given.type, is_quiet=given.quiet)
 
 
 def _stay(machine: Machine, archive: Orthanc | None, *, is_typed: bool, is_quiet: bool) -> int:
     """Until it ends, or somebody interrupts it."""
-    shown = len(machine.console)
     how = "Ctrl-A, then x" if is_typed else "Ctrl-C"
     print(f"{machine.url} and DICOM at 127.0.0.1:{machine.dicom_port}; end it with {how}")
-    # In a thread of its own: what listens before the box does keeps who asks waiting.
-    threading.Thread(target=_say_when_ready, args=(machine,), daemon=True).start()
     acts, typed = Acts(machine, archive), queue.SimpleQueue[str]()
+    ended = threading.Event()
+    shower = threading.Thread(
+        target=_show, args=(machine, len(machine.console), ended), daemon=True
+    )
     if not is_typed:
         print(HELP)
         threading.Thread(target=_read_into, args=(typed,), daemon=True).start()
+        if not is_quiet:
+            shower.start()
     try:
-        while acts.is_off or (machine.process and machine.process.poll() is None):
-            text = machine.console
-            if not is_quiet and not is_typed:
-                sys.stdout.write(text[shown:])
-                sys.stdout.flush()
-            shown = len(text)
+        return _act(machine, acts, typed)
+    finally:
+        acts.finish(_TO_TELL)
+        ended.set()
+        if shower.is_alive():
+            shower.join()
+
+
+def _act(machine: Machine, acts: Acts, typed: queue.SimpleQueue[str]) -> int:
+    """Do what is typed; the status with which this ends."""
+    watched, until = None, 0.0
+    while not acts.has_ended():
+        if until and (acts.is_off or time.monotonic() > until):
+            if not acts.is_off:
+                print(f"boot-image: it is not off after {_TO_GO_OFF:.0f} s; the power goes")
+            return int(not acts.is_off)
+        if machine.process and machine.process is not watched:
+            watched = machine.process
+            # In a thread of its own: what listens before the box does keeps who asks waiting.
+            threading.Thread(target=_say_when_ready, args=(machine,), daemon=True).start()
+        try:
             with contextlib.suppress(queue.Empty):
                 acts.do(typed.get(timeout=0.5))
-    except KeyboardInterrupt:
-        print("\nboot-image: the power button is pressed")
-        machine.stop()
-    return 0
+        except KeyboardInterrupt:
+            if until or acts.is_off:
+                return int(not acts.is_off)
+            print()
+            acts.do("button")
+            if not acts.is_going_off:  # it was not on for long enough
+                return 1
+            print("boot-image: this ends once it is off, and does what is typed till then")
+            print("boot-image: Ctrl-C once more, and the power goes")
+            until = time.monotonic() + _TO_GO_OFF
+    assert machine.process is not None
+    if status := machine.process.returncode:
+        log = machine.folder / "qemu.log"
+        last = log.read_text(errors="replace")[-500:] if log.exists() else ""
+        print(f"\nboot-image: QEMU ended with {status}\n{last}", file=sys.stderr)
+    return int(bool(status))
+
+
+def _show(machine: Machine, shown: int, ended: threading.Event) -> None:
+    """What comes over its serial line after so many characters."""
+    is_last = False
+    while not is_last:
+        is_last = ended.wait(0.5)
+        text = machine.console
+        sys.stdout.write(text[shown:])
+        sys.stdout.flush()
+        shown = len(text)
 
 
 def _say_when_ready(machine: Machine) -> None:
-    began = time.monotonic()
-    while True:
+    began, process = time.monotonic(), machine.process
+    while process and machine.process is process and process.poll() is None:
         with contextlib.suppress(OSError):
             if machine.ask("/readyz", seconds=5)[0] == 200:
                 print(f"\nboot-image: ready after {time.monotonic() - began:.0f} s")

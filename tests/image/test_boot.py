@@ -79,11 +79,52 @@ def test_sticks_power_cable_and_picture(machine, setup, said, tmp_path):
     acts.do("power")
     assert acts.is_off
     acts.do("cable")
-    assert said[-2:] == ["the power is gone", "it is off: power switches it on"]
+    assert said[-2:] == ["the power is gone", "it is off: button or power switches it on"]
     acts.do("power")
     assert not acts.is_off
     until_it_listens(machine)
     assert "stick0" in blocks(machine)
+
+
+def test_the_power_goes_while_a_study_is_sent(machine, said):
+    acts = Acts(machine, say=said.append)
+    acts.do("send 500")  # nobody is there yet to take it, and it is waited for
+    (began,) = said
+    assert began.startswith("CT1 sends 500 images of patient QEMU-")
+    acts.do("send")
+    assert said.pop() == "send: CT1 is still sending"
+    acts.do("power")
+    assert "the power is gone" in said
+    acts.finish(20)
+    (told,) = [one for one in said if "acknowledged" in one]
+    assert told.startswith("0 of 500 images of patient QEMU-")
+    assert "nobody accepts it" in told
+    assert not acts.has_ended()
+
+
+def test_the_power_button_switches_it_off_and_on(machine, said):
+    acts = Acts(machine, say=said.append)
+    acts.do("button")
+    assert said == ["its power button is pressed"]
+    assert acts.is_going_off
+    assert not acts.has_ended()
+    machine.monitor("quit")  # what QEMU does once a system switched it off
+    machine.process.wait(60)
+    assert not acts.has_ended()
+    assert said[-1].startswith("it is off, 0 s after its button was pressed")
+    assert acts.is_off
+    assert not acts.is_going_off
+    acts.do("button")
+    assert said[-1] == "it is on"
+    until_it_listens(machine)
+
+
+def test_a_machine_that_ends_otherwise_has_ended(machine, said):
+    acts = Acts(machine, say=said.append)
+    acts.do("button")
+    machine.process.kill()
+    machine.process.wait(60)
+    assert acts.has_ended()
 
 
 @pytest.mark.parametrize(
@@ -96,6 +137,8 @@ def test_sticks_power_cable_and_picture(machine, setup, said, tmp_path):
         ("archive", "archive: none runs: start with --archive"),
         ("press nothing-of-it", "press: "),
         ("send some", "send: "),
+        ("send 0", "send: it takes one image or more"),
+        ("send rest", "send: nothing is left of what was sent"),
     ],
 )
 def test_what_can_not_be_done_is_said(machine, said, typed, answer):

@@ -60,7 +60,7 @@ def attended(tmp_path_factory, hands):
 
 def test_it_shows_the_disks_and_what_is_on_each(attended):
     attended.start()
-    attended.until_said(r"Its number, and everything on that disk is erased")
+    attended.until_said(r"Type the number of the disk")
     shown = attended.console
     version = (built().parent / "version").read_text().strip()
     assert f"Edge {version}: the installer" in shown
@@ -73,7 +73,7 @@ def test_it_shows_the_disks_and_what_is_on_each(attended):
 def test_a_word_that_names_none_of_them_is_asked_again(attended):
     attended.type(["7", "ret"])
     attended.until_said(r"'7' names none of the disks")
-    attended.until_said(r"(?s)names none of the disks.*Its number, and everything")
+    attended.until_said(r"(?s)names none of the disks.*Type the number of the disk")
 
 
 def test_it_writes_reads_back_and_starts_from_the_disk_with_the_stick_still_in(attended, hands):
@@ -187,7 +187,7 @@ def test_where_the_firmware_takes_the_stick_again_nothing_is_erased(unattended, 
     unattended.start()
     unattended.until_said(r"is not done again", after=before)
     unattended.until_said(r"HAS THE DATA OF AN EDGE", after=before)
-    unattended.until_said(r"Its number, and everything on that disk is erased", after=before)
+    unattended.until_said(r"Type the number of the disk", after=before)
     unattended.kill()
     unattended.boots_from = "disk"
     unattended.start().until_ready()
