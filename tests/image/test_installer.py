@@ -278,6 +278,7 @@ def test_a_person_types_a_word_before_the_data_of_an_edge_is_erased(installer):
     assert installer.main.asked(person, disks, STICK).name == "nvme0n1"
     assert not person.answers
     assert any("HAS THE DATA OF AN EDGE" in line for line in person.said)
+    assert "Type the number of the disk to install on, and press Enter." in person.said[0]
     person = Person("1", "", "2")
     assert installer.main.asked(person, disks, STICK).name == "sdb"
 
