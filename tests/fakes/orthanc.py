@@ -47,6 +47,7 @@ class Orthanc:
     Args:
         folder: Holds all that it writes; made if missing.
         settings: Laid over the configuration, such as ``{"OverwriteInstances": True}``.
+        is_apart: Ctrl-C at the terminal is for who started it, and does not end it.
     """
 
     folder: Path
@@ -54,6 +55,7 @@ class Orthanc:
     http_port: int = field(default_factory=free_port)
     dicom_port: int = field(default_factory=free_port)
     ae_title: str = "ORTHANC"
+    is_apart: bool = False
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -112,6 +114,7 @@ class Orthanc:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                start_new_session=self.is_apart,
             )
         self._wait_until_it_answers(seconds)
 

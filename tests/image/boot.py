@@ -96,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with contextlib.ExitStack() as stack:
         archive = None
         if given.archive:
-            archive = Orthanc(folder / "archive", http_port=given.archive)
+            archive = Orthanc(folder / "archive", http_port=given.archive, is_apart=not given.type)
             stack.enter_context(archive)
             print(_ARCHIVE.format(port=given.archive, user=USER))
             print(settings_of(given.archive))

@@ -15,6 +15,7 @@ import pytest
 
 from edge.provision.file import read_setup
 from tests.documents import ROOT
+from tests.fakes.orthanc import missing
 from tests.image.accelerator import TRANSLATED
 from tests.image.boot import settings_of
 from tests.image.machine import lacking
@@ -34,13 +35,13 @@ def test_the_file_that_it_prints_is_a_whole_one():
 class Running:
     """One that runs a machine whose disk is empty."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *words: str) -> None:
         self._process = subprocess.Popen(
             [
                 *(sys.executable, "-u", "-m", "tests.image.boot", "--empty", "--disk-size", "1M"),
                 *("--folder", str(folder), "--memory", "256", "--cores", "1"),
                 *("--accelerator", TRANSLATED, "--http", str(free_port())),
-                *("--dicom", str(free_port())),
+                *("--dicom", str(free_port()), *words),
             ],
             cwd=ROOT,
             stdin=subprocess.PIPE,
@@ -78,10 +79,21 @@ class Running:
         self._process.send_signal(number)
 
     @property
-    def qemu(self) -> int:
+    def group(self) -> int:
+        """To all of which the terminal gives Ctrl-C."""
+        return os.getpgid(self._process.pid)
+
+    @property
+    def beside(self) -> dict[str, int]:
+        """What it runs: name -> number."""
         own = self._process.pid
-        (child,) = Path(f"/proc/{own}/task/{own}/children").read_text().split()
-        return int(child)
+        numbers = Path(f"/proc/{own}/task/{own}/children").read_text().split()
+        return {Path(f"/proc/{each}/comm").read_text().strip(): int(each) for each in numbers}
+
+    @property
+    def qemu(self) -> int:
+        (number,) = (each for name, each in self.beside.items() if name.startswith("qemu"))
+        return number
 
     def end(self) -> int:
         """Its status, once it ended."""
@@ -91,9 +103,9 @@ class Running:
 
 
 @contextmanager
-def running(folder: Path):
+def running(folder: Path, *words: str):
     """One, and no QEMU of it afterwards."""
-    one = Running(folder)
+    one = Running(folder, *words)
     try:
         yield one
     finally:
@@ -124,3 +136,19 @@ def test_after_ctrl_c_what_is_typed_is_done_until_the_box_is_off(tmp_path):
         program.takes(tmp_path / "after.png")
         program.signal(signal.SIGINT)
         assert program.end() == 1
+
+
+@runs
+@pytest.mark.skipif(bool(missing()), reason=missing())
+def test_ctrl_c_at_the_terminal_leaves_the_machine_and_the_archive_to_it(tmp_path):
+    """What the box has yet to send while it switches off comes in."""
+    with running(tmp_path / "machine", "--archive", str(free_port())) as program:
+        program.takes(tmp_path / "before.png")
+        beside = program.beside
+        assert sorted(beside) == ["Orthanc", "qemu-system-x86"]
+        assert program.group not in {os.getpgid(number) for number in beside.values()}
+        program.signal(signal.SIGINT)
+        program.until("this ends once it is off")
+        program.signal(signal.SIGINT)
+        assert program.end() == 1
+        assert not any(Path(f"/proc/{number}").exists() for number in beside.values())
