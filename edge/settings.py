@@ -134,6 +134,27 @@ class Settings:
         self._tree = whole
         return True
 
+    def stand_in(self, keys: Sequence[str], value: Any) -> bool:
+        """Go on as if something else had been said there; whether there is a table for it."""
+        whole: Any = copy.deepcopy(self._tree)
+        node: Any = whole
+        for key in keys[:-1]:
+            if isinstance(node, list) and _is_index(key) and int(key) < len(node):
+                node = node[int(key)]
+            elif isinstance(node, dict) and key in node:
+                node = node[key]
+            else:
+                return False
+        last = keys[-1]
+        if isinstance(node, list) and _is_index(last) and int(last) < len(node):
+            node[int(last)] = value
+        elif isinstance(node, dict):
+            node[last] = value
+        else:
+            return False
+        self._tree = whole
+        return True
+
     def error(self, keys: Sequence[str], what: str, hint: str = "") -> ConfigError:
         """An error that names the key, and the variable or the line that said it."""
         where = self._place(tuple(keys)) or self._file

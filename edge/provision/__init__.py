@@ -5,6 +5,7 @@ screen; and once a box is set up, no file sets it up again. Whoever can plug a s
 may make it theirs, as whoever reads its screen may; of one that is in use, nobody may.
 
     file        what such a file says, checked as a whole
+    faults      what is wrong with it, as much of that at once as can be
     reach       whether anybody would find the box then
     taking      a box takes it, or refuses it
     journal     what was changed for a file is undone, unless it set the box up

@@ -27,14 +27,13 @@ for files that the configuration itself names.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
 
@@ -43,22 +42,20 @@ from edge.changing import all_settings, setting_of
 from edge.checking import check
 from edge.config import Config
 from edge.crypto.recovery import RecoveryKey
-from edge.errors import ConfigError, MachineRefused, ManyWrong, WrongKey
+from edge.errors import ConfigError, MachineRefused, WrongKey
 from edge.machine.wishes import NetworkSettings, checked_network
+from edge.others import Auth
 from edge.overlay import take
 from edge.provision.authority import NAME, authority_of
+from edge.provision.faults import Faults
 from edge.provision.reach import check_reach
 from edge.provision.text import parsed, without_token
 from edge.settings import Settings
 
 __all__ = ["Restore", "Setup", "read_setup"]
 
-_T = TypeVar("_T")
 _LEAST_VARIED: Final = 7
 """Different characters of a code: of those that were drawn, one in a million has fewer."""
-_MOST_FAULTS: Final = 20
-_LONGEST_FAULT: Final = 400
-"""Characters of one of them."""
 _HEADER = re.compile(r"[ \t]*\[\[?([A-Za-z0-9_\-\"'. \t]+)\]")
 """Whatever a line is made of, it is looked at once: what can't be a header may be 64 KiB long."""
 _FIXED: Final = {
@@ -75,6 +72,11 @@ _DRAW: Final = (
 _KEY: Final = ("setup", "restore", "key")
 _ARCHIVES: Final = "cloud.archive"
 _LAB: Final = "appliance.lab"
+_ANY_NETWORK: Final[Mapping[str, Any]] = {
+    "interface": "any",
+    "address": ("203.0.113.77/0", "2001:db8::4d/0"),
+}
+"""In the place of what is wrong: any gateway is in them."""
 _LEAVE_OUT: Final = "or leave it out: then the code on the screen of the box makes the first admin"
 
 
@@ -176,12 +178,9 @@ def read_setup(text: str, where: str, beside: Mapping[str, bytes] | None = None)
     own, settings = Settings(None, {}), Settings(None, {})
     own.under(Path(where), mine)
     settings.under(Path(where), plain)
-    faults = _Faults(where)
+    faults = Faults(where)
     table = faults.found(own, _File, lambda file: _check_table(file.setup, own, text)).setup
-    network = None
-    if "network" in said and not faults.any:
-        with faults.told():
-            network = _network_of(table.network, own)
+    network = _network_of(table.network, own, faults) if "network" in said else None
     restore = table.restore if "restore" in said else None
     for key, why in _FIXED.items():
         keys = key.split(".")
@@ -196,88 +195,19 @@ def read_setup(text: str, where: str, beside: Mapping[str, bytes] | None = None)
     config = faults.found(settings, Config, lambda config: check(config, settings))
     with faults.told():
         check_reach(config, settings)
-    faults.refuse()
+    _check_passwords(tree, settings, faults)
     changes = {
         key: said for key in all_settings() if (said := take(tree, key.split("."))) is not None
     }
+    if restore is not None:
+        _check_restore(restore, table, own, settings, changes, faults)
+    faults.refuse()
     for key in _leaves(tree):
         if not any(key == known or key.startswith(f"{known}.") for known in changes):
             setting_of(key)  # which says that it is not known
-    if restore is not None:
-        _check_restore(restore, table, own, settings, changes)
     secret = table.token or table.restore.key
     digest = hashlib.sha256(without_token(text, secret).encode()).hexdigest()
     return Setup(changes, config, table.token, table.ca, network, digest, place, restore)
-
-
-class _Faults:
-    """What is wrong with a file: as much of it as can be told at once.
-
-    After each, the file is looked at as if it did not say that.
-
-    Args:
-        where: What the file is called.
-    """
-
-    def __init__(self, where: str) -> None:
-        self._where = where
-        self._found: dict[str, ConfigError] = {}
-
-    @property
-    def any(self) -> bool:
-        """Whether there is one."""
-        return bool(self._found)
-
-    @contextlib.contextmanager
-    def told(self) -> Iterator[None]:
-        """Go on behind what is wrong in the block."""
-        try:
-            yield
-        except ConfigError as error:
-            self._add(error)
-
-    def found(self, settings: Settings, cls: type[_T], look: Callable[[_T], None]) -> _T:
-        """What a file says, but for what is wrong with it."""
-        while True:
-            try:
-                made = settings.build(cls)
-                look(made)
-            except ConfigError as error:
-                self._add(error)
-                keys = error.key.split(".")
-                # What stands beside a kind is of that kind.
-                if not settings.forget(keys[:-1] if keys[-1] == "kind" else keys):
-                    self.refuse()
-                if len(self._found) > _MOST_FAULTS:
-                    self.refuse()
-            else:
-                return made
-
-    def _add(self, error: ConfigError) -> None:
-        self._found.setdefault(error.key, error)  # the first says what is wrong, not what follows
-
-    def refuse(self) -> None:
-        """Do nothing if nothing is wrong.
-
-        Raises:
-            ConfigError: Something is; it says where. `ManyWrong`, if it is more than one thing.
-        """
-        errors = sorted(self._found.values(), key=self._line)
-        if len(errors) == 1:
-            raise errors[0]
-        if errors:
-            shown = []
-            for one in errors[:_MOST_FAULTS]:
-                shown.append(str(one)[:_LONGEST_FAULT])
-                shown += [f"    {one.hint[:_LONGEST_FAULT]}"] * bool(one.hint)
-            count = f"{len(errors)} mistakes"
-            if len(errors) > _MOST_FAULTS:
-                count = f"more than {_MOST_FAULTS} mistakes"
-            raise ManyWrong([f"{self._where}: has {count}", *shown])
-
-    def _line(self, error: ConfigError) -> int:
-        found = re.match(rf"{re.escape(self._where)}:(\d+): ", str(error))
-        return int(found[1]) if found else 0
 
 
 def _check_table(table: _Table, own: Settings, text: str) -> None:
@@ -314,7 +244,12 @@ def _check_table(table: _Table, own: Settings, text: str) -> None:
 
 
 def _check_restore(
-    restore: Restore, table: _Table, own: Settings, settings: Settings, changes: Mapping[str, Any]
+    restore: Restore,
+    table: _Table,
+    own: Settings,
+    settings: Settings,
+    changes: Mapping[str, Any],
+    faults: Faults,
 ) -> None:
     """What can stand beside it: where the backup is, and how the box reaches that.
 
@@ -322,25 +257,45 @@ def _check_restore(
     box, the backup says it.
     """
     if table.token:
-        raise own.error(
-            ("setup", "token"),
-            "makes no admin beside [setup.restore]",
-            "leave it out: the restored box has its people, who log in as before",
-        )
-    for key in changes:
-        if key != _ARCHIVES and (key != _LAB or restore.file):
-            raise settings.error(
-                key.split("."),
-                "can't be said beside [setup.restore]: the backup has the settings",
-                "leave it out",
+        with faults.told():
+            raise own.error(
+                ("setup", "token"),
+                "makes no admin beside [setup.restore]",
+                "leave it out: the restored box has its people, who log in as before",
             )
-    if bool(restore.file) == (_ARCHIVES in changes):
-        raise own.error(
-            ("setup", "restore"),
-            "must say one place of the backup",
-            'either its file = "…" beside this one, or the archive that has it, as'
-            " [[cloud.archive]]",
-        )
+    for key in changes:
+        if key != _ARCHIVES and (key != _LAB or restore.file) and not faults.at(key):
+            with faults.told():
+                raise settings.error(
+                    key.split("."),
+                    "can't be said beside [setup.restore]: the backup has the settings",
+                    "leave it out",
+                )
+    if bool(restore.file) == (_ARCHIVES in changes) and not faults.at("setup.restore.file"):
+        with faults.told():
+            raise own.error(
+                ("setup", "restore"),
+                "must say one place of the backup",
+                'either its file = "…" beside this one, or the archive that has it, as'
+                " [[cloud.archive]]",
+            )
+
+
+def _check_passwords(tree: Mapping[str, Any], settings: Settings, faults: Faults) -> None:
+    """Who says a user means a password, too; elsewhere it may be given on the page, later."""
+    archives = take(tree, _ARCHIVES.split("."))
+    known = {one.name for one in fields(Auth)}
+    for number, archive in enumerate(archives if isinstance(archives, list) else ()):
+        auth = archive.get("auth") if isinstance(archive, dict) else None
+        if not isinstance(auth, dict) or auth.get("kind") != "basic" or not auth.keys() <= known:
+            continue
+        if "password" not in auth:
+            with faults.told():
+                raise settings.error(
+                    (*_ARCHIVES.split("."), str(number), "auth", "password"),
+                    "is missing",
+                    'write it; where the archive wants none, write password = ""',
+                )
 
 
 def _can_be_struck_out(secret: str, text: str, keys: tuple[str, ...]) -> bool:
@@ -355,17 +310,44 @@ def _can_be_struck_out(secret: str, text: str, keys: tuple[str, ...]) -> bool:
     return secret.isascii() and struck == ""
 
 
-def _network_of(said: _Network, own: Settings) -> NetworkSettings:
-    inside = ("setup", "network")
+def _network_of(said: _Network, own: Settings, faults: Faults) -> NetworkSettings | None:
+    """The network; None if something of it is wrong, which is told of each of its values."""
+    inside, whole = ("setup", "network"), asdict(said)
+    for name, value in whole.items():
+        keys = (*inside, name)
+        if faults.at(".".join(keys)):  # so it is not there, and others may need it
+            whole[name] = _ANY_NETWORK.get(name, value)
+            continue
+        is_many = isinstance(value, tuple)
+        try:
+            msgspec.convert({name: value}, NetworkSettings)
+            for number, one in enumerate(value if is_many else (value,)):
+                alone = {
+                    **_ANY_NETWORK,
+                    "address": whole["address"],
+                    "interface": whole["interface"],
+                    name: (one,) if is_many else one,
+                }
+                with faults.told():
+                    _refuse_network(alone, own, f".{number}" if is_many else "")
+        except msgspec.ValidationError:
+            with faults.told():
+                raise own.error(keys, "has more, or longer, values than a network has") from None
+        if faults.at(".".join(keys)):
+            whole[name] = _ANY_NETWORK.get(name, ())
+    if faults.at(".".join(inside)):
+        return None
+    return checked_network(msgspec.convert(whole, NetworkSettings))
+
+
+def _refuse_network(said: Mapping[str, Any], own: Settings, which: str) -> None:
     try:
-        return checked_network(msgspec.convert(asdict(said), NetworkSettings))
-    except msgspec.ValidationError as error:
-        named = re.search(r"\$\.(\w+)", str(error))
-        keys = (*inside, named[1]) if named else inside
-        raise own.error(keys, "has more, or longer, values than a network has") from error
+        checked_network(msgspec.convert(said, NetworkSettings))
     except MachineRefused as error:
         name, _, what = str(error).partition(": ")
-        raise own.error((*inside, name), f"= {what}", error.hint) from error
+        wrong = own.error(("setup", "network", name), f"= {what}", error.hint)
+        wrong.key += which
+        raise wrong from error
 
 
 def _apart(text: str) -> tuple[str, str]:

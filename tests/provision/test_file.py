@@ -239,12 +239,131 @@ url = "https://archive.example/dicom-web"
 auth = { kind = "basik", user = "edge", password = "secret" }
 [[cloud.archive]]
 name = "copy"
+url = "https://copy.example/dicom-web"
+role = "copy"
 """
     )
     assert "has 3 mistakes" in said
     assert "cloud.archive.0.nmae is not a known key" in said
     assert "cloud.archive.0.auth.kind must be one of" in said
     assert "cloud.archive.0.name is missing" in said
+
+
+def places_in(said):
+    return re.findall(r"^edge\.toml:(\d+): ([\w.]+)", said, re.MULTILINE)
+
+
+def test_no_mistake_hides_another():
+    """They took three rounds: one in [setup] hid the network, a kind or a title what stood by."""
+    said = refused(
+        """[setup]
+tokne = "x"
+[setup.network]
+address = ["192.168.1.10"]
+gateway = ["192.168.1"]
+dns = ["192.168.1.1", "192.168.1.256", "dns"]
+vlan = 7
+[[dimse.peer]]
+ae_title = "A TITLE THAT IS TOO LONG"
+host = "192.168.1.300"
+port = 99999
+[[dimse.peer]]
+port = 0
+[[cloud.archive]]
+name = "hospital"
+kind = "pacs"
+url = "http://archive.example/dicom-web"
+auth = { kind = "basic", user = "radiology" }
+[[cloud.archive]]
+name = "copy"
+role = "copi"
+url = "archive.example"
+auth = { kind = "oauth2", client_id = "edge" }
+[sync]
+calendar = ["mon 8-9", "tue 8-9"]
+"""
+    )
+    assert places_in(said) == [
+        ("2", "setup.tokne"),
+        ("4", "setup.network.address"),
+        ("5", "setup.network.gateway"),
+        ("6", "setup.network.dns"),
+        ("6", "setup.network.dns"),
+        ("7", "setup.network.vlan"),
+        ("9", "dimse.peer.0.ae_title"),
+        ("10", "dimse.peer.0.host"),
+        ("11", "dimse.peer.0.port"),
+        ("12", "dimse.peer.1.ae_title"),
+        ("13", "dimse.peer.1.port"),
+        ("16", "cloud.archive.0.kind"),
+        ("17", "cloud.archive.0.url"),
+        ("18", "cloud.archive.0.auth.password"),
+        ("21", "cloud.archive.1.role"),
+        ("22", "cloud.archive.1.url"),
+        ("23", "cloud.archive.1.auth.token_url"),
+        ("23", "cloud.archive.1.auth.client_secret"),
+        ("25", "sync.calendar.0"),
+        ("25", "sync.calendar.1"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "places"),
+    [
+        ('[setup.network]\naddress = "192.168.1.10/24"\ngateway = ["192.168.1.1"]\n', ["2"]),
+        ('[setup.network]\naddress = ["192.168.1.10"]\ngateway = ["10.0.0.1"]\n', ["2"]),
+        ('[setup.network]\ninterface = "?"\nvlan = 7\n', ["2"]),
+        ('[[dimse.peer]]\nae_title = "CT1"\nhost = "a b"\nnotify = true\n', ["3"]),
+        (
+            (
+                '[[cloud.archive]]\nname = "a"\nurl = "https://a.example"\nproxy = "p"\n'
+                'proxy_user = "edge"\nproxy_password = "secret"\n'
+            ),
+            ["4"],
+        ),
+        (
+            (
+                '[[worklist.source]]\nname = "ris"\nkind = "dikom"\npath = "/srv"\n'
+                '[[worklist.source]]\nname = "other"\nkind = "dicom"\nae_title = "RIS"\n'
+            ),
+            ["3", "5"],
+        ),
+        (
+            (
+                '[[cloud.archive]]\nname = "a"\nrole = "main"\nurl = "https://a.example"\n'
+                '[[cloud.archive]]\nname = "b"\nrole = "copy"\nurl = "ftp://b.example"\n'
+            ),
+            ["3", "8"],
+        ),
+        ('[dimse]\ntls_ca = "/none"\n[[dimse.peer]]\nae_title = "A"\ncertificate = "a"\n', ["2"]),
+        (
+            (
+                '[access.oidc]\nissuer = "https://a.example?b"\nclient_id = "edge"\n'
+                'client_secret = "secret"\nroles = { "grp.a" = "adnim" }\n'
+            ),
+            ["2", "5"],
+        ),
+        ('cloud = { archive = ["x", 5] }\n', ["1", "1"]),
+    ],
+)
+def test_what_follows_is_no_mistake(text, places):
+    assert [place for place, _ in places_in(refused(text))] == places
+
+
+def test_a_user_without_a_password_is_refused():
+    """It was sound, and the box never got to the archive."""
+    said = refused(WHOLE.replace(', password = "secret"', ""))
+    assert said.startswith("edge.toml:20: cloud.archive.0.auth.password is missing")
+    assert 'where the archive wants none, write password = ""' in said
+    assert read_setup(WHOLE.replace('"secret"', '""'), "edge.toml").changes
+
+
+def test_beside_a_backup_all_is_told_at_once_too():
+    said = refused(
+        f'[setup]\ntoken = "{TOKEN}"\n[setup.restore]\nkey = "x"\n'
+        '[sync]\nsweep_minutes = 5\nx = 1\n[page]\nlanguage = "fr"\n'
+    )
+    assert [place for place, _ in places_in(said)] == ["2", "3", "4", "6", "7", "9"]
 
 
 def test_of_very_many_mistakes_the_first_are_told():
