@@ -121,6 +121,7 @@ def _stay(machine: Machine, archive: Orthanc | None, *, is_typed: bool, is_quiet
     try:
         return _act(machine, acts, typed)
     finally:
+        machine.kill()  # what is being sent is cut off now, and has its count
         acts.finish(_TO_TELL)
         ended.set()
         if shower.is_alive():

@@ -134,8 +134,11 @@ def test_after_ctrl_c_what_is_typed_is_done_until_the_box_is_off(tmp_path):
         program.signal(signal.SIGINT)
         program.until("this ends once it is off")
         program.takes(tmp_path / "after.png")
+        program.types("send 500")
+        program.until("CT1 sends 500 images")
         program.signal(signal.SIGINT)
         assert program.end() == 1
+        assert "0 of 500 images of patient" in program.said, "this cut it off"
 
 
 @runs
