@@ -25,7 +25,7 @@ from edge.cache.condition import level_of
 from edge.cache.status import Status
 from edge.crypto.durable import write_file
 from edge.errors import DecisionRefused
-from edge.pages.state import sentence_of, worries_of
+from edge.pages.state import cut_off_of, sentence_of, worries_of
 
 __all__ = ["screen_acts"]
 
@@ -65,6 +65,7 @@ def screen_acts(
         until = await users.first_code_until()
         return {
             "sentence": await asyncio.to_thread(sentence_of, found),
+            "cut_off": await asyncio.to_thread(cut_off_of, found),
             "level": str(level_of(found, is_new=not has_people)),
             "worries": await asyncio.to_thread(worries_of, found, is_new=not has_people),
             "has_people": has_people,

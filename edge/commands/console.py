@@ -47,7 +47,7 @@ async def _console(options: argparse.Namespace) -> int:
         await configuration(options)  # a wrong one is said where commands say it; else on the page
         raise EdgeError("this is no terminal", hint="systemctl start edge-console@tty1")
     _log_elsewhere()
-    say("The page of this box comes …", file=sys.stderr, flush=True)  # it is seconds until then
+    say("The page of this box comes ...", file=sys.stderr, flush=True)  # it is seconds until then
     with lightly():
         from edge.console.box import LocalBox
         from edge.console.page import ConsolePage

@@ -7,6 +7,7 @@
     facts   what stands on it, laid out
     advice  what is said of what failed
     entering how somebody logs in
+    keys    what is typed, in its order
     forms   what is asked on it
     network … of the network
     disks   … of disks

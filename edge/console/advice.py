@@ -47,7 +47,7 @@ def setup_refused(places: Places) -> tuple[str, ...]:
     except OSError:
         return ()
     words = " ".join(said.split())
-    return (words if len(words) <= _LONGEST else f"{words[: _LONGEST - 1]}…",)
+    return (words if len(words) <= _LONGEST else f"{words[: _LONGEST - 3]}...",)
 
 
 def _time(seconds: float) -> str:

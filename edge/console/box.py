@@ -127,7 +127,9 @@ class LocalBox:
                 self._code = None
         ports = await asyncio.to_thread(read_ports, self._places)
         for_page = await asyncio.to_thread(page_ports, self._places)
-        sentence, level = headline(state, self._code)
+        # Without a router a box has no address that leads anywhere, and its neighbours reach it.
+        is_cut_off = not addresses and bool(ports) and not any(one.has_cable for one in ports)
+        sentence, level = headline(state, self._code, is_cut_off=is_cut_off)
         return View(
             name=config.appliance.name,
             sentence=sentence,
@@ -208,7 +210,7 @@ class LocalBox:
         sentence, level = said or (BUSY, Level.BUSY)
         if self._last is None:
             return ServiceState(sentence, level)
-        return replace(self._last, sentence=sentence, level=level, worries=())
+        return replace(self._last, sentence=sentence, cut_off="", level=level, worries=())
 
     async def _parts(self, config: Config) -> Parts:
         """How its parts are; ``service`` is one that does not answer."""

@@ -11,8 +11,9 @@ import textwrap
 from collections.abc import Iterator
 from typing import Final
 
+from edge.console.forms import harmless
 from edge.console.picture import drawn
-from edge.console.times import at_place
+from edge.console.times import at_place, told_at_place
 from edge.console.view import View
 
 __all__ = ["laid_out", "lines_of", "rows_of"]
@@ -59,13 +60,13 @@ def lines_of(view: View, width: int = _MOST) -> list[str]:
     lines = []
     for label, text in _said(view):
         room = width - _LABEL
-        parts = textwrap.wrap(text, room) or [""]
+        parts = textwrap.wrap(harmless(text), room) or [""]
         for at, part in enumerate(parts):
             lines.append(f"{'' if at else label:<{_LABEL}}{part}".rstrip())
     if view.troubles:
         lines.append("")
         for trouble in view.troubles:
-            lines += textwrap.wrap(f"! {trouble}", width, subsequent_indent="  ")
+            lines += textwrap.wrap(harmless(f"! {trouble}"), width, subsequent_indent="  ")
     return lines
 
 
@@ -88,7 +89,7 @@ def _said(view: View) -> Iterator[tuple[str, str]]:
     if view.code is not None:
         yield "", ""
         yield "Set-up code", view.code.text or "a stick's token, or from before; c makes another"
-        yield "", f"until {at_place(view.code.until, view.zone):%d %b %H:%M}"
+        yield "", f"until {told_at_place(view.code.until, view.zone)}"
     if view.fingerprint:
         yield "", ""
         yield from _in_lines("Fingerprint", view.fingerprint)

@@ -36,6 +36,18 @@ __all__ = [
 ]
 
 _OBEYED: Final = "\N{REPLACEMENT CHARACTER}"
+_OF_THE_FONT: Final = str.maketrans(
+    {
+        "\N{HORIZONTAL ELLIPSIS}": "...",
+        "\N{LEFT SINGLE QUOTATION MARK}": "'",
+        "\N{RIGHT SINGLE QUOTATION MARK}": "'",
+        "\N{LEFT DOUBLE QUOTATION MARK}": '"',
+        "\N{RIGHT DOUBLE QUOTATION MARK}": '"',
+        "\N{EN DASH}": "-",
+        "\N{EM DASH}": "-",
+    }
+)
+"""What stands for characters of the web page that the kernel's font of a text console lacks."""
 _MOVING: Final[list[BindingType]] = [
     Binding("escape", "leave", "Leave"),
     Binding("up,left", "app.focus_previous", "Back", show=False),
@@ -49,8 +61,9 @@ _HELP: Final = "Tab and arrows move, Enter goes on, Esc leaves."
 
 
 def harmless(text: str) -> str:
-    """A text of which a terminal obeys nothing."""
-    return "".join(one if one.isprintable() or one == "\n" else _OBEYED for one in text)
+    """A text of which a terminal obeys nothing, in characters that a text console has."""
+    said = text.translate(_OF_THE_FONT)
+    return "".join(one if one.isprintable() or one == "\n" else _OBEYED for one in said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,18 +217,14 @@ class LogInForm(Form):
         before: What was typed before a code was asked for; None: nothing was.
         wrong: Why it was refused; empty if it was not.
         note: Who can't, or what is asked; empty: nothing is to be said.
-        ahead: Of a code, what was typed before it was asked for.
     """
 
     heading = "Log in, as an admin"
     go = "Log in"
 
-    def __init__(
-        self, before: Typed | None = None, wrong: str = "", note: str = "", ahead: str = ""
-    ) -> None:
+    def __init__(self, before: Typed | None = None, wrong: str = "", note: str = "") -> None:
         super().__init__()
         self._note = note
-        self._ahead = ahead
         self._before = before
         self._wrong = wrong
 
@@ -225,7 +234,7 @@ class LogInForm(Form):
             yield field_of("name", "Name")
             yield field_of("password", "Password", password=True)
         else:
-            yield field_of("second", "Code", self._ahead)
+            yield field_of("second", "Code")
 
     def notes(self) -> str:
         """See `Form`."""
@@ -314,7 +323,7 @@ class ResetForm(Form):
 
     def typed(self) -> str:
         """See `Form`."""
-        if self.value("name") != self._name_of_box:
+        if harmless(self.value("name")) != harmless(self._name_of_box):  # as it is shown
             raise MachineRefused("that is not its name", hint="nothing was changed")
         return self._name_of_box
 

@@ -117,7 +117,7 @@ class NetworkForm(Form):
     def more(self) -> ComposeResult:
         """See `Form`."""
         if self._asks_page:
-            yield Button("Web page by …", id="page")
+            yield Button("Web page by ...", id="page")
 
     @on(Button.Pressed, "#page")
     def _goes_on(self) -> None:

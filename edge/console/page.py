@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, ClassVar, Final
 
 from rich.console import RenderableType
@@ -34,6 +34,7 @@ from edge.console.entering import talk_of_log_in
 from edge.console.facts import laid_out, rows_of
 from edge.console.first_day import talk_of_reset
 from edge.console.forms import Form, Question, UnlockForm, harmless
+from edge.console.keys import KeysInOrder
 from edge.console.network import Trial, talk_of_network
 from edge.console.silence import Silence
 from edge.console.style import STYLE
@@ -63,15 +64,18 @@ _ENDS: Final = 180.0
 """Seconds in which the machine has ended that was told to."""
 
 
-def _act(doing: Callable[[Any], Coroutine[Any, Any, None]]) -> Callable[[Any], Worker[None]]:
-    """What a key begins; nothing, while something is under way that another key began."""
+def _act(
+    doing: Callable[[Any], Coroutine[Any, Any, None]], *, may_log_in: bool = False
+) -> Callable[[Any], Worker[None] | None]:
+    """What a key begins; nothing, while something is under way that another key began.
+
+    Args:
+        doing: It.
+        may_log_in: Somebody is asked to log in first, if nobody did.
+    """
 
     @work(group="act")
-    @wraps(doing)
     async def act(page: ConsolePage) -> None:
-        if page.is_acting:
-            return
-        page.is_acting = True
         try:
             await doing(page)
         except ScreenStackError:
@@ -79,8 +83,23 @@ def _act(doing: Callable[[Any], Coroutine[Any, Any, None]]) -> Callable[[Any], W
                 raise  # else the page ended meanwhile: there is nobody to be asked
         finally:
             page.is_acting = False
+            page.keys.end_log_in()
 
-    return act
+    @wraps(doing)
+    def begin(page: ConsolePage) -> Worker[None] | None:
+        if page.is_acting:
+            return None
+        page.is_acting = True
+        view = page.view
+        is_open = view is not None and view.needs is None and view.needs_login
+        if may_log_in and is_open and page.person is None:
+            page.keys.begin_log_in()  # what is typed from now on is for that
+        return act(page)
+
+    return begin
+
+
+_act_by_person = partial(_act, may_log_in=True)
 
 
 class _Main(Screen[None]):
@@ -94,7 +113,7 @@ class _Main(Screen[None]):
         if person is not None and "s" in found:
             name = harmless(person.name)
             if len(name) > _NAME_IN_FOOTER:
-                name = f"{name[: _NAME_IN_FOOTER - 1]}…"
+                name = f"{name[: _NAME_IN_FOOTER - 3]}..."
             said = replace(found["s"].binding, description=f"Log out ({name})")
             found["s"] = found["s"]._replace(binding=said)
         return found
@@ -148,6 +167,7 @@ class ConsolePage(App[None], inherit_bindings=False):
         self._ends = ends
         self._under_way = ""
         """What stands in the place of the box's sentence while it is done."""
+        self.keys = KeysInOrder(self)
         self.is_acting = False
         """A key was pressed, and what it began is not over."""
         self.person: Person | None = None
@@ -162,7 +182,7 @@ class ConsolePage(App[None], inherit_bindings=False):
     def compose(self) -> ComposeResult:
         """See textual."""
         yield Static("", id="title", markup=False)
-        yield Static("Looks at the box …", id="sentence", classes="busy", markup=False)
+        yield Static("Looks at the box ...", id="sentence", classes="busy", markup=False)
         with Horizontal():
             yield Static("", id="facts", markup=False)
             yield Static("", id="picture", markup=False)
@@ -176,12 +196,22 @@ class ConsolePage(App[None], inherit_bindings=False):
 
     async def on_event(self, event: events.Event) -> None:
         """See textual."""
-        if isinstance(event, events.Key):
+        if isinstance(event, events.Key | events.Paste) and not event.is_forwarded:
             self._touched = time.monotonic()
-            top = self.screen_stack[-1:]
-            if top and isinstance(top[0], Trial) and top[0].is_deaf:
-                return
+            if not self._is_deaf() and self.keys.take(event):
+                self._hand_keys_on()
+            return
         await super().on_event(event)
+
+    def _is_deaf(self) -> bool:
+        top = self.screen_stack[-1:]
+        return bool(top) and isinstance(top[0], Trial) and top[0].is_deaf
+
+    @work(group="keys")
+    async def _hand_keys_on(self) -> None:
+        async for event in self.keys.each():
+            if not self._is_deaf():
+                await super().on_event(event)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Which keys there are: those that do something."""
@@ -299,7 +329,7 @@ class ConsolePage(App[None], inherit_bindings=False):
 
     # What can be done -----------------------------------------------------------------------------
 
-    @_act
+    @_act_by_person
     async def action_service(self) -> None:
         """Log in, or out."""
         if self.person is not None:
@@ -342,7 +372,7 @@ class ConsolePage(App[None], inherit_bindings=False):
                 await self._tell(error)
         self.look()
 
-    @_act
+    @_act_by_person
     async def action_network(self) -> None:
         """Try other network settings."""
         view = self.view
@@ -354,7 +384,7 @@ class ConsolePage(App[None], inherit_bindings=False):
             await self._tell(error)
         self.look()
 
-    @_act
+    @_act_by_person
     async def action_disks(self) -> None:
         """Move the data to a bigger disk."""
         view = self.view
@@ -422,7 +452,7 @@ class ConsolePage(App[None], inherit_bindings=False):
         return await self._log_in()
 
     async def _wish(self, wish: Wish) -> bool:
-        self._go_on_saying("The machine is asked …")
+        self._go_on_saying("The machine is asked ...")
         try:
             await self._box.wish(wish, self.person)
         except (EdgeError, OSError) as error:
@@ -440,10 +470,13 @@ class ConsolePage(App[None], inherit_bindings=False):
     async def _log_in(self) -> bool:
         has_issuer = self.view is not None and self.view.has_issuer
         try:
-            self.person = await talk_of_log_in(self, self._box, has_issuer=has_issuer)
+            self.person = await talk_of_log_in(self, self._box, self.keys, has_issuer=has_issuer)
         except (EdgeError, OSError) as error:
+            self.keys.end_log_in()
             await self._tell(error)
             return False
+        finally:
+            self.keys.end_log_in()
         self._touched = time.monotonic()
         return self.person is not None
 

@@ -34,6 +34,8 @@ class ServiceState:
 
     sentence: str
     level: Level = Level.ALARM
+    cut_off: str = ""
+    """The sentence while the box is on no network; empty: it is the same."""
     has_people: bool = True
     """Somebody can log in; as long as that is not known, somebody can."""
     code_until: float | None = None
@@ -47,8 +49,18 @@ class ServiceState:
     """What is not as it should be; what is wrong with the machine is seen without the service."""
 
 
-def headline(state: ServiceState, code: Code | None) -> tuple[str, Level]:
-    """What stands at the top: of a new box what to do, unless it has to be mended first."""
+def headline(
+    state: ServiceState, code: Code | None, *, is_cut_off: bool = False
+) -> tuple[str, Level]:
+    """What stands at the top: of a new box what to do, unless it has to be mended first.
+
+    Args:
+        state: What the service says.
+        code: Of a new box.
+        is_cut_off: The box is on no network, which the service does not know.
+    """
+    if is_cut_off and state.cut_off:
+        return state.cut_off, Level.ALARM
     if state.has_people or code is None or state.level is Level.ALARM:
         return state.sentence, state.level
     which = "the set-up code" if code.text else "the code you were given"
@@ -59,8 +71,10 @@ def headline(state: ServiceState, code: Code | None) -> tuple[str, Level]:
 def state_of(told: dict[str, Any]) -> ServiceState:
     """What a service said, if that is something that one says."""
     sentence, until, worries = (told.get(one) for one in ("sentence", "code_until", "worries"))
+    cut_off = told.get("cut_off", "")
     if (
         not isinstance(sentence, str)
+        or not isinstance(cut_off, str)
         or not isinstance(worries, list)
         or not all(isinstance(one, str) for one in worries)
         or told.get("level") not in list(Level)
@@ -72,6 +86,7 @@ def state_of(told: dict[str, Any]) -> ServiceState:
     return ServiceState(
         sentence[:_LONGEST],
         Level(told["level"]),
+        cut_off[:_LONGEST],
         bool(told["has_people"]),
         moment(until),
         told.get("code_is_shown") is True,

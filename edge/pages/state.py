@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Final
 
 from edge.access.roles import Act
 from edge.cache.condition import Level, level_of, offline_since
@@ -20,7 +21,9 @@ from edge.pages.alarms import alarms_of
 from edge.pages.page import Visit
 from edge.pages.words import Messages, Words
 
-__all__ = ["Fact", "Told", "sentence_of", "told", "worries_of"]
+__all__ = ["CUT_OFF", "Fact", "Told", "cut_off_of", "sentence_of", "told", "worries_of"]
+
+CUT_OFF: Final = "The box is on no network: devices can't reach it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,18 @@ def told(status: Status, visit: Visit, temperature: float | None) -> Told:
 def sentence_of(status: Status) -> str:
     """The sentence in English, for a screen that knows no other language. Blocks."""
     return _sentence(status, Words("en", Messages()), time.time())
+
+
+def cut_off_of(status: Status) -> str:
+    """The same while the box itself is on no network, which only its screen can tell. Blocks."""
+    words, numbers = Words("en", Messages()), status.summary
+    if trouble := _trouble(status, words):
+        return trouble
+    alone = numbers.studies_only_here + numbers.studies_perhaps_only_here
+    if not alone:
+        return CUT_OFF
+    which = "1 study exists" if alone == 1 else f"{words.number(alone)} studies exist"
+    return f"{CUT_OFF} {which} only here."
 
 
 @dataclass(frozen=True, slots=True)

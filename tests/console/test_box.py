@@ -23,6 +23,7 @@ from edge.access.roles import Role
 from edge.app import Appliance
 from edge.cache import own_settings
 from edge.cache.condition import Level
+from edge.cache.network import Look
 from edge.cache.own_settings import prove, said_in
 from edge.console import box as box_module
 from edge.console.box import LocalBox
@@ -39,6 +40,7 @@ from edge.machine.networks import read_network
 from edge.machine.sticks import Use, tell_of_stick
 from edge.machine.wishes import Network, NetworkSettings, Restart
 from edge.opening import Cache
+from edge.pages.state import CUT_OFF
 from tests.machine.machines import machine_in, served
 from tests.witnesses import recorded
 
@@ -599,3 +601,17 @@ async def test_only_after_minutes_of_silence_is_a_restart_advised(loaded, box, m
         view = await box.look()
     assert view.sentence.startswith("The service has not answered for 3 minutes.")
     assert view.level is Level.ALARM
+
+
+@pytest.mark.usefixtures("two_ports")
+async def test_a_box_whose_cable_is_out_does_not_say_that_all_is_well(
+    service, box, machine, monkeypatch
+):
+    no_address = [Look("address", False, "none")]
+    monkeypatch.setattr(box_module, "look", lambda: no_address)
+    assert (await box.look()).sentence == CUT_OFF
+    await admin(service)
+    view = await box.look()
+    assert (view.sentence, view.level) == (CUT_OFF, Level.ALARM)
+    (machine.places.ports / "enp1s0" / "carrier").write_text("1\n")  # a neighbour may reach it
+    assert (await box.look()).sentence != CUT_OFF

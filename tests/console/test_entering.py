@@ -82,7 +82,8 @@ async def test_a_code_that_is_typed_while_the_password_is_checked_is_not_lost(is
         box.may_answer.set()
         if not is_sent:
             await until(pilot, lambda: pilot.app.screen.query("#second"))
-            assert pilot.app.screen.query_one("#second", Input).value == "123456"
+            field = pilot.app.screen.query_one("#second", Input)
+            await until(pilot, lambda: field.value == "123456")
             await press(pilot, "go")
         await until(pilot, lambda: page.person is not None and not page.is_acting)
         assert len(page.screen_stack) == 1

@@ -87,7 +87,7 @@ def test_times_are_those_of_the_place(monkeypatch):
     time.tzset()
     former = FormerShown("AB:CD", "edge.local", 1_900_000_000.0)
     said = "\n".join(lines_of(replace(NEW, former=former)))
-    assert "until 17 Mar 17:46" in said
+    assert "until 17 Mar 17:46 UTC" in said
     assert "Until 17:46  at edge.local" in said
     for zone, told in (("Europe/Brussels", "18:46"), ("Asia/Kolkata", "23:16"), ("X/Y", "17:46")):
         said = "\n".join(lines_of(replace(NEW, former=former, zone=zone_of(zone))))

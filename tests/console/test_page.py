@@ -377,7 +377,7 @@ async def test_as_long_as_the_machine_does_not_answer_the_page_says_that_it_is_a
         await pilot.press("r")
         await appears(pilot, Question)
         await press(pilot, "yes")
-        await until(pilot, lambda: text(page, "sentence") == "The machine is asked …")
+        await until(pilot, lambda: text(page, "sentence") == "The machine is asked ...")
         box.fails = NoAnswer("the machine does not answer", hint="systemctl status edge-machine")
         box.answers_wishes.set()
         await until(pilot, lambda: "switch the box off by its button" in str(form_text(pilot)))

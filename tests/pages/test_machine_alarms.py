@@ -11,7 +11,7 @@ import pytest
 from edge.cache.condition import Level, level_of
 from edge.machine.health import DiskHealth, MachineState
 from edge.pages.alarms import alarms_of
-from edge.pages.state import sentence_of
+from edge.pages.state import CUT_OFF, cut_off_of, sentence_of
 from edge.pages.words import Messages, Words
 
 NURSE = SimpleNamespace(words=Words("en", Messages()), may=lambda act: False)
@@ -54,3 +54,13 @@ async def test_the_screen_has_the_sentence_of_the_page(scene, browse, cookies):
     sentence = await asyncio.to_thread(sentence_of, await scene.box.status())
     assert "only here: no cloud archive is set up." in sentence
     assert sentence in (await browse("/", cookies[next(iter(cookies))])).text
+
+
+async def test_a_box_on_no_network_tells_on_its_screen_what_exists_only_there(scene):
+    status = await scene.box.status()
+    said = await asyncio.to_thread(cut_off_of, status)
+    assert said.startswith(f"{CUT_OFF} ")
+    assert said.endswith(" only here.")
+    assert "intake" not in said
+    stopped = replace(status, parts=None)
+    assert cut_off_of(stopped) == sentence_of(stopped)

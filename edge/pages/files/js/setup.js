@@ -19,6 +19,7 @@ const ORDER = ["clinic", "network", "cloud", "recovery", "device", "image"];
 const CLINIC = [["name", "appliance.name"], ["language", "page.language"], ["zone", "appliance.time_zone"]];
 const IMAGE = ["store", "find", "retrieve", "delete"];
 const done = {};
+let isProven = false;
 let since = "";
 let known = new Map();
 
@@ -44,17 +45,21 @@ const value = (key) => known.get(key)?.value;
 async function look() {
   const [{ settings, since: begun }, { peers }, doctor, key, { custody }] = await Promise.all([
     ask("/api/v1/settings"), ask("/api/v1/peers"), ask("/api/v1/peers/doctor"), ask("/api/v1/keys/recovery"), ask("/api/v1/status")]);
+  const { looks } = await ask("/api/v1/network").catch(() => ({ looks: [] }));
   known = new Map(settings.map((one) => [one.key, one]));
   since = begun;
   // What the machine's file fixes nobody can change here; that somebody looked at the rest is seen by what they set.
   const own = CLINIC.map(([, setting]) => known.get(setting).source);
   done.clinic = own.includes("box") || own.every((source) => source === "fixed");
-  done.network ||= sessionStorage.getItem("edge-network") === "yes";
+  // A stick may have set it. That the clock follows a time server takes a while.
+  done.network ||= sessionStorage.getItem("edge-network") === "yes"
+    || (looks.length > 0 && looks.every((one) => one.is_fine || one.what === "clock"));
   done.cloud = primaryOf(value("cloud.archive")) < value("cloud.archive").length;
   done.recovery = key.made !== null;
   done.device = peers.length > 0 && doctor.peers.some((one) => one.called !== null);
-  // Of a box that works, real images went the same way.
-  done.image = done.cloud && (sessionStorage.getItem("edge-image") === "yes" || custody.VERIFIED > 0);
+  done.image = done.cloud && sessionStorage.getItem("edge-image") === "yes";
+  // Of a box that works, real images went the same way: nothing is missing there, and nothing was tried here.
+  isProven = done.cloud && custody.VERIFIED > 0;
   return { key };
 }
 
@@ -312,7 +317,7 @@ async function finish() {
   }
   for (const id of ["done-actions", "missing", "done-note"]) byId(id).hidden = false;
   const texts = TEXTS();
-  const missing = ORDER.filter((name) => !done[name] && texts[name]);
+  const missing = ORDER.filter((name) => !done[name] && texts[name] && !(name === "image" && isProven));
   byId("done-title").textContent = missing.length ? _("Nearly done") : _("The box is ready.");
   byId("done-note").textContent = missing.length ? _("The box works as it is. Come back for the rest at any time: it stands among the settings.") : _("Send a study from the device, and it shows on the first page within a second.");
   byId("missing").replaceChildren(...missing.map((name) => make("li", {}, make("p", { class: "who" }, texts[name][0]),
@@ -352,7 +357,7 @@ if (byId("steps")) {
     try {
       await look();
       // Whoever has an archive has a network.
-      await to(ORDER.find((name) => !done[name] && (name !== "network" || !done.cloud)) ?? "done");
+      await to(ORDER.find((name) => !done[name] && (name !== "network" || !done.cloud) && (name !== "image" || !isProven)) ?? "done");
     } catch (error) {
       showProblem(byId("problem"), error);
     }
