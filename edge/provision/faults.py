@@ -32,6 +32,7 @@ _STAND_INS: Final[dict[str, Any]] = {
     "calling": "STANDIN",
     "stations": "STANDIN",
     "may": "store",
+    "lab": True,
     "host": _HOST,
     "name": "stand-in {}",
     "url": f"https://{_HOST}",

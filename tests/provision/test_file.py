@@ -335,6 +335,10 @@ calendar = ["mon 8-9", "tue 8-9"]
             ),
             ["3", "8"],
         ),
+        (
+            ('[appliance]\nlab = "yes"\n[[cloud.archive]]\nname = "a"\nurl = "http://a.example"\n'),
+            ["2"],
+        ),
         ('[dimse]\ntls_ca = "/none"\n[[dimse.peer]]\nae_title = "A"\ncertificate = "a"\n', ["2"]),
         (
             (
