@@ -85,6 +85,7 @@ class Question(ModalScreen[bool]):
         no: What no does; empty: there is nothing to choose.
     """
 
+    AUTO_FOCUS = ""  # yes would have it for a moment
     BINDINGS: ClassVar[list[BindingType]] = _MOVING
 
     def __init__(self, title: str, text: str, *, yes: str = "OK", no: str = "") -> None:
