@@ -85,6 +85,7 @@ from edge.cache.queue import Queue
 from edge.cache.recovery_key import RecoveryPaper
 from edge.cache.rendering import Rendering
 from edge.cache.retrieval import Retrieval
+from edge.cache.specimens import Specimens
 from edge.cache.status import Parts, Status
 from edge.cache.studies import Studies
 from edge.cache.support import bundle, name_of
@@ -109,6 +110,7 @@ from edge.logs import recent
 from edge.machine.asking import is_there
 from edge.machine.disk_key import groups_of
 from edge.machine.former_name import FormerName
+from edge.machine.networks import is_network_set
 from edge.machine.page_port import page_ports
 from edge.machine.places import Places
 from edge.machine.trust import trusted
@@ -301,6 +303,7 @@ def _administration(
     has_archive, sees = bool(config.cloud.archive), Catalogue(database).was_sent_by
     studies = Studies(database, cache.pins, means.retrieval, has_archive=has_archive)
 
+    specimens = Specimens(database, next(iter(config.cloud.in_order), None))
     secret = cache.keys.derive(PURPOSE)
     own = OwnSettings(means.file, cache.folder, partial(seal_secret, key=secret))
     applying, http = means.applying, config.http
@@ -321,7 +324,7 @@ def _administration(
         routes=[
             *sync_routes(cache.disputes, means.ledger, identity, wake),
             *progress_routes(Queue(database, live.status), History(database)),
-            *archive_routes(trials.walk),
+            *archive_routes(trials.walk, config.cloud.archive, specimens.tried),
             *absence_routes(cache.absences, identity),
             *trash_routes(cache.trash, identity),
             *commitment_routes(cache.commitments),
@@ -348,8 +351,8 @@ def _administration(
             ),
             *key_routes(means.lock, identity),
             *settings_routes(own, running, identity),
-            *trial_routes(own, partial(opened, key=secret), trials.walk_to, identity),
-            *network_routes(),
+            *trial_routes(own, partial(opened, key=secret), trials.walk_to, identity, specimens),
+            *network_routes(partial(is_network_set, Places())),
             *update_routes(means.updater, identity),
             *recovery_routes(
                 RecoveryPaper(cache.folder, cache.keys),

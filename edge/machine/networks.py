@@ -26,7 +26,15 @@ from edge.machine.places import Places
 from edge.machine.tools import Tools
 from edge.machine.wishes import NetworkSettings, checked_network
 
-__all__ = ["TRIED_SECONDS", "VLAN", "NetworkState", "Networks", "files_of", "read_network"]
+__all__ = [
+    "TRIED_SECONDS",
+    "VLAN",
+    "NetworkState",
+    "Networks",
+    "files_of",
+    "is_network_set",
+    "read_network",
+]
 
 TRIED_SECONDS: Final = 120.0
 """So long settings hold that nobody kept; the timer unit says the same."""
@@ -60,6 +68,11 @@ def read_network(places: Places) -> NetworkState:
         return msgspec.json.decode(places.network_state.read_bytes(), type=NetworkState)
     except (OSError, msgspec.DecodeError):
         return NetworkState()
+
+
+def is_network_set(places: Places) -> bool:
+    """Whether settings are kept that somebody gave: by a stick, or at the screen. Blocks."""
+    return read_network(places).kept != NetworkSettings()
 
 
 class Networks:

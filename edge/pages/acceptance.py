@@ -20,6 +20,7 @@ from edge.cache.network import look
 from edge.cache.page_address import page_addresses
 from edge.cache.status import Status
 from edge.config import Config
+from edge.machine.disk_key import groups_of
 from edge.machine.page_port import page_found
 from edge.machine.places import Places
 from edge.pages.page import Page, Visit
@@ -58,6 +59,11 @@ _DISK_KEYS: Final = {
     "esp": noted("on the disk itself: whoever takes the disk has it, too"),
 }
 """As the image's program that opens the data names them (``image/libexec/disk``)."""
+_DISK_PAPERS: Final = {
+    False: noted("there is one, and it was shown so as to be printed"),
+    True: noted("there is one, and nobody was shown it: print it on the page Backup"),
+}
+"""Whether nobody was shown the one that is in force."""
 _STRANGERS: Final = {
     "reject": noted("are turned away"),
     "learn": noted("are turned away and listed: end that before the box is handed over"),
@@ -86,6 +92,8 @@ class _Machine:
     """Of its system."""
     disk_key: str
     """As `disk_key_of`."""
+    has_paper: bool
+    """Whether the disk has a recovery key of its own."""
 
 
 def _machine(config: Config) -> _Machine:
@@ -95,7 +103,7 @@ def _machine(config: Config) -> _Machine:
     found = address.split(", ") if address else []
     of_page = page_found(places, config.http.interface, found)
     page = ", ".join(page_addresses(config, places.firewall, of_page))
-    return _Machine(address, page, HERE.shown_version, disk_key_of(places))
+    return _Machine(address, page, HERE.shown_version, disk_key_of(places), bool(groups_of(places)))
 
 
 def disk_key_of(places: Places) -> str:
@@ -123,6 +131,8 @@ def _facts(visit: Visit, status: Status, machine: _Machine) -> Iterator[tuple[st
     yield _("Version"), machine.version
     if machine.disk_key:
         yield _("Key of the disk"), _(machine.disk_key)
+    if machine.has_paper:
+        yield _("Recovery key of the disk"), _(_DISK_PAPERS[status.disk_key_unseen])
     yield _("Address of its page"), machine.page
     if pem := visit.means.authority():
         found = fingerprint(x509.load_pem_x509_certificate(pem))

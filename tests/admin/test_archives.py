@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -16,8 +17,10 @@ from edge.cloud.findings import Finding, Step, Verdict
 from edge.dicomweb.middleware import access
 from edge.dicomweb.root import create_root
 from edge.errors import ConfigError, DecisionRefused, SecretUnopened
+from edge.others import Archive
 
 NAME = Finding(Step.NAME, Verdict.PASSED, "it is 127.0.0.1", "", 1.0)
+BACK = Finding(Step.RETRIEVE, Verdict.PASSED, "it gives the same back", "", 3.0)
 CONNECT = Finding(Step.CONNECT, Verdict.FAILED, "nobody\nanswers", "is it on?", 2.0)
 
 
@@ -28,6 +31,11 @@ class Way:
         self.go = asyncio.Event()
         self.ended = asyncio.Event()
         self.error = None
+        self.steps = [CONNECT]
+        self.tried = []
+
+    async def keep(self, archive, works):
+        self.tried.append((archive.name, works))
 
     @asynccontextmanager
     async def walk(self, name):
@@ -45,7 +53,8 @@ class Way:
         await self.go.wait()
         if self.error is not None:
             raise self.error
-        yield CONNECT
+        for step in self.steps:
+            yield step
 
 
 @pytest.fixture
@@ -59,7 +68,10 @@ async def client(way):
         return Identity("someone", Role(headers.get("X-Role", "technologist")))
 
     door = api.create_application(
-        status=None, identity=None, middlewares=[access(authorise)], routes=archive_routes(way.walk)
+        status=None,
+        identity=None,
+        middlewares=[access(authorise)],
+        routes=archive_routes(way.walk, [Archive("cloud", "http://127.0.0.1:9")], way.keep),
     )
     async with TestClient(TestServer(create_root({"/api/v1": door}))) as opened:
         yield opened
@@ -91,6 +103,25 @@ async def test_a_certificate_that_can_not_be_used_is_said_at_the_end(client, way
             "end",
             {"works": False, "why": "there is no such file", "hint": "look"},
         )
+
+
+@pytest.mark.parametrize(
+    ("steps", "works"),
+    [
+        ([BACK], True),
+        ([CONNECT], False),
+        ([replace(BACK, verdict=Verdict.FAILED)], False),
+        ([BACK, replace(CONNECT, step=Step.DELETE)], False),
+        ([], False),
+    ],
+    ids=["came back", "no way", "came back otherwise", "stays there", "none was sent"],
+)
+async def test_whether_a_test_image_came_back_is_kept_before_it_is_told(client, way, steps, works):
+    way.steps = steps
+    way.go.set()
+    async with client.post("/api/v1/archives/cloud/test") as answer:
+        await answer.read()
+    assert way.tried == [("cloud", works)]
 
 
 async def test_what_can_not_begin_is_an_answer_like_others(client):

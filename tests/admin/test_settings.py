@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import asynccontextmanager
 from operator import itemgetter
 
 import pytest
@@ -18,11 +19,15 @@ from edge.admin.settings import Running, settings_routes
 from edge.admin.trial import trial_routes
 from edge.authorities import Authority
 from edge.cache.own_settings import OwnSettings
+from edge.cache.specimens import Specimens
+from edge.cloud.findings import Finding, Step, Verdict
 from edge.cloud.trial import Trials
 from edge.dicomweb.middleware import IDENTITY, access
 from edge.dicomweb.root import create_root
 from edge.errors import AccessDenied
+from edge.index.database import Database
 from edge.machine.ports import Port
+from edge.others import Archive
 
 BASIC = {"kind": "basic", "user": "u", "password": "opensesame"}
 ARCHIVE = {"name": "cloud", "url": "http://127.0.0.1:9/dicom-web", "auth": BASIC}
@@ -59,12 +64,23 @@ def applied():
 
 
 @pytest.fixture
+def walks():
+    """Goes the way in the place of the box; none: the box does."""
+
+
+@pytest.fixture
+async def specimens(tmp_path):
+    async with Database(tmp_path / "index.db", bytes(32)) as database:
+        yield Specimens(database, Archive("cloud", ARCHIVE["url"]))
+
+
+@pytest.fixture
 def ports():
     return [*PORTS]
 
 
 @pytest.fixture
-async def client(tmp_path, witness, applied, ports):
+async def client(tmp_path, witness, applied, ports, walks, specimens):
     """Whoever sends a role as a token has it, narrowed as they say."""
 
     async def authorise(headers, address):
@@ -92,7 +108,11 @@ async def client(tmp_path, witness, applied, ports):
         routes=[
             *settings_routes(own, running, itemgetter(IDENTITY)),
             *trial_routes(
-                own, lambda one, _: one, Trials([], lambda one: one).walk_to, itemgetter(IDENTITY)
+                own,
+                lambda one, _: one,
+                walks or Trials([], lambda one: one).walk_to,
+                itemgetter(IDENTITY),
+                specimens,
             ),
         ],
     )
@@ -305,6 +325,39 @@ async def test_an_archive_that_is_not_there_can_not_be_tried(client):
     status, answer = await ask(client, "POST", "/settings/trial", json={"name": "cloud"})
     assert status == 409
     assert "no archive is called cloud" in answer["detail"]
+
+
+@asynccontextmanager
+async def comes_back(archive):
+    """The whole way, without an archive."""
+
+    async def findings():
+        for step in (Step.NAME, Step.STORE, Step.RETRIEVE):
+            yield Finding(step, Verdict.PASSED, "it works", "", 1.0)
+
+    yield findings()
+
+
+async def came_back(client):
+    return (await ask(client, "GET", "/settings/trial"))[1]["came_back"]
+
+
+@pytest.mark.parametrize("walks", [comes_back])
+async def test_a_test_image_of_what_is_set_up_is_remembered(client, walks):
+    headers = {
+        "Authorization": f"Bearer {Role.ADMIN}",
+        "X-Proof": Proof.SESSION,
+        "Sec-Fetch-Site": "same-origin",
+    }
+    for archives, is_kept in (([ARCHIVE], False), (None, True)):
+        assert await came_back(client) is None
+        body = {"name": "cloud", "archives": archives}
+        answer = await client.post("/api/v1/settings/trial", headers=headers, json=body)
+        assert (await answer.text()).endswith('{"works":true,"why":"","hint":""}\n\n')
+        assert (await came_back(client) is not None) == is_kept
+        # Of what may never be set up it was not kept.
+        changed = {"changes": {"cloud.archive": [ARCHIVE]}}
+        assert (await ask(client, "POST", "/settings", json=changed))[0] == 200
 
 
 async def test_ports_that_the_page_may_be_kept_to_are_told(client):

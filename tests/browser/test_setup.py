@@ -241,6 +241,21 @@ async def connect_device(box, page):
     await press(page.locator("#device-next"))
 
 
+async def send_to_cloud(box, page, image, file):
+    """As a device does it; until the box has verified it there."""
+    await asyncio.to_thread(file.write_bytes, image.data)
+    status = "fetch('/api/v1/status').then((answer) => answer.json())"
+
+    async def verified():
+        return (await page.evaluate(status))["custody"].get("VERIFIED", 0)
+
+    before = await verified()
+    assert (await dcmtk("dcmsend", box.dimse_port, file, calling="CT1")).has_succeeded
+    async with asyncio.timeout(PATIENCE):
+        while await verified() == before:
+            await asyncio.sleep(0.05)
+
+
 async def test_a_box_is_set_up_from_its_code_to_an_image_there_and_back(
     box, archive, page, tmp_path
 ):
@@ -252,12 +267,26 @@ async def test_a_box_is_set_up_from_its_code_to_an_image_there_and_back(
     await keep_recovery_key(page)
     await connect_device(box, page)
 
+    # What a device sent is no test image, also where it is safe in the cloud.
+    first, second = samples.ct_series(2)
+    await send_to_cloud(box, page, first, tmp_path / "first.dcm")
+    await page.goto(f"http://localhost:{box.http_port}/setup#image")
+    sent = page.locator("#steps [data-step=image]")
+    primary = page.locator("#stage-image .actions .button:not(.quiet):visible")
+    await expect(primary).to_have_text(["Send it"])
+    await expect(sent).to_have_attribute("data-done", "no")
+
     # A made-up image there and back, and nothing is missing.
     await press(page.get_by_role("button", name="Send it"))
     await expect(page.locator("#image-steps").get_by_text("It comes back the same")).to_be_visible()
     await fits(page)
-    primary = page.locator("#stage-image .actions .button:not(.quiet):visible")
     await expect(primary).to_have_text(["Finish"])
+    await expect(sent).to_have_attribute("data-done", "yes")
+    # Another browser is told the same.
+    await page.evaluate("sessionStorage.clear()")
+    await page.reload()
+    await expect(primary).to_have_text(["Finish"])
+    await expect(sent).to_have_attribute("data-done", "yes")
     await press(page.locator("#image-next"))
     await expect(page.get_by_role("heading", name="The box is ready.")).to_be_visible()
     # It does not go on listing strangers.
@@ -267,13 +296,11 @@ async def test_a_box_is_set_up_from_its_code_to_an_image_there_and_back(
     assert time.monotonic() - began < 300
 
     # It is set up indeed: what the device sends is in the archive.
-    (image,), file = samples.ct_series(1), tmp_path / "image.dcm"
-    await asyncio.to_thread(file.write_bytes, image.data)
-    assert (await dcmtk("dcmsend", box.dimse_port, file, calling="CT1")).has_succeeded
+    await send_to_cloud(box, page, second, tmp_path / "second.dcm")
     await press(page.get_by_role("link", name="To the first page"))
     await expect(page.locator("#sentence")).to_have_text("Everything is safe in the cloud.")
     # A backup may be there, too: the settings changed at the end.
-    assert image.ref.sop_uid in await asyncio.to_thread(archive.sop_uids)
+    assert second.ref.sop_uid in await asyncio.to_thread(archive.sop_uids)
 
     # That is no test image, there and back; and a network that was set in another way is one.
     await page.route("**/api/v1/network", on_a_network)

@@ -8,7 +8,14 @@ import pytest
 
 import edge
 from edge.errors import MachineRefused
-from edge.machine.networks import TRIED_SECONDS, Networks, NetworkState, files_of, read_network
+from edge.machine.networks import (
+    TRIED_SECONDS,
+    Networks,
+    NetworkState,
+    files_of,
+    is_network_set,
+    read_network,
+)
 from edge.machine.wishes import NetworkSettings
 from tests.machine.machines import machine_in
 
@@ -60,6 +67,14 @@ def test_what_is_kept_holds_after_a_restart_and_what_is_not_does_not(machine, ne
     Networks(machine.places, machine.tools).begin()
     assert "Address=192.168.1.10/24" in machine.networks()["10-edge.network"]
     assert read_network(machine.places) == NetworkState(FIXED)
+
+
+def test_it_is_set_once_somebody_kept_settings(machine, networks):
+    assert not is_network_set(machine.places)
+    networks.offer(FIXED)
+    assert not is_network_set(machine.places)
+    networks.keep()
+    assert is_network_set(machine.places)
 
 
 def test_what_went_back_can_not_be_kept(networks):

@@ -14,11 +14,14 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from edge import opening
 from edge.access.audit.entry import Event
 from edge.access.audit.search import Asked, search
 from edge.access.roles import Role
 from edge.access.scope import Scope
+from edge.cache.disk_paper import DiskPaper
 from edge.logs import recent
+from edge.machine.disk_key import groups_of
 from edge.machine.places import Places
 from edge.pages import acceptance
 from edge.pages.acceptance import CHECKS
@@ -268,6 +271,28 @@ async def test_the_acceptance_protocol_says_how_the_box_is_and_leaves_the_rest_t
     for name, patient_id, *_ in PATIENTS:
         assert name.partition("^")[0] not in text
         assert patient_id not in text
+
+
+async def test_the_protocol_says_whether_the_recovery_key_of_the_disk_was_shown(
+    scene, browse, cookies, monkeypatch, tmp_path
+):
+    places = Places.under(tmp_path)
+    monkeypatch.setattr(acceptance, "Places", lambda: places)
+    monkeypatch.setattr(opening, "groups_of", lambda _: groups_of(places))
+    admin = cookies[Role.ADMIN]
+    assert "Recovery key of the disk" not in (await browse("/acceptance", admin)).text
+    places.disk_key.parent.mkdir(parents=True)
+    await asyncio.to_thread(places.disk_key.write_text, "ABCDEFGH " * 9)
+    await told(browse, admin, "there is one, and nobody was shown it: print it on the page Backup")
+    await DiskPaper(scene.box.cache.database, lambda: groups_of(places)).show()
+    await told(browse, admin, "there is one, and it was shown so as to be printed")
+
+
+async def told(browse, admin, words):
+    """The state of the box is read once in a while."""
+    async with asyncio.timeout(60):
+        while words not in (await browse("/acceptance", admin)).text:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
 
 
 # Help ---------------------------------------------------------------------------------------------

@@ -43,21 +43,19 @@ if (codes) {
 
 const value = (key) => known.get(key)?.value;
 async function look() {
-  const [{ settings, since: begun }, { peers }, doctor, key, { custody }] = await Promise.all([
-    ask("/api/v1/settings"), ask("/api/v1/peers"), ask("/api/v1/peers/doctor"), ask("/api/v1/keys/recovery"), ask("/api/v1/status")]);
-  const { looks } = await ask("/api/v1/network").catch(() => ({ looks: [] }));
+  const [{ settings, since: begun }, { peers }, doctor, key, { custody }, machine, sent] = await Promise.all([
+    ask("/api/v1/settings"), ask("/api/v1/peers"), ask("/api/v1/peers/doctor"), ask("/api/v1/keys/recovery"), ask("/api/v1/status"), ask("/api/v1/network"), ask("/api/v1/settings/trial")]);
   known = new Map(settings.map((one) => [one.key, one]));
   since = begun;
   // What the machine's file fixes nobody can change here; that somebody looked at the rest is seen by what they set.
   const own = CLINIC.map(([, setting]) => known.get(setting).source);
   done.clinic = own.includes("box") || own.every((source) => source === "fixed");
-  // A stick may have set it. That the clock follows a time server takes a while.
-  done.network ||= sessionStorage.getItem("edge-network") === "yes"
-    || (looks.length > 0 && looks.every((one) => one.is_fine || one.what === "clock"));
+  // That it is on no network is no reason to ask again and again, once somebody saw it.
+  done.network = machine.is_set || isOnNetwork(machine) || sessionStorage.getItem("edge-network") === "yes";
   done.cloud = primaryOf(value("cloud.archive")) < value("cloud.archive").length;
   done.recovery = key.made !== null;
   done.device = peers.length > 0 && doctor.peers.some((one) => one.called !== null);
-  done.image = done.cloud && sessionStorage.getItem("edge-image") === "yes";
+  done.image = sent.came_back !== null;
   // Of a box that works, real images went the same way: nothing is missing there, and nothing was tried here.
   isProven = done.cloud && custody.VERIFIED > 0;
   return { key };
@@ -155,15 +153,17 @@ async function saveClinic({ name, language, zone }) {
 
 // Network ---------------------------------------------------------------------------------------------------
 
+// That the clock follows a time server takes a while.
+const isOnNetwork = ({ looks }) => looks.every((one) => one.is_fine || one.what === "clock");
+
 async function network() {
   const problem = byId("network-problem");
   problem.hidden = true;
   const names = { address: _("An address"), router: _("A way out of the building"), names: _("A name server"), clock: _("The clock") };
   try {
-    const { looks } = await ask("/api/v1/network");
-    byId("looks").replaceChildren(...looks.map((one) => walkRow(names[one.what], { verdict: one.is_fine ? "passed" : "noted", found: one.found, hint: one.hint })));
-    // That it is on no network is no reason to ask again and again: somebody saw it.
-    if (looks.every((one) => one.is_fine)) done.network = true;
+    const machine = await ask("/api/v1/network");
+    byId("looks").replaceChildren(...machine.looks.map((one) => walkRow(names[one.what], { verdict: one.is_fine ? "passed" : "noted", found: one.found, hint: one.hint })));
+    done.network ||= machine.is_set || isOnNetwork(machine);
     mark();
   } catch (error) {
     showProblem(problem, error);
@@ -209,7 +209,6 @@ async function saveCloud() {
       byId("cloud-next").focus();
       return;
     }
-    sessionStorage.setItem("edge-image", "no");
     await after("cloud");
   } finally {
     byId("cloud-wait").hidden = true;
@@ -292,7 +291,6 @@ async function sendImage() {
   try {
     const archives = value("cloud.archive");
     const works = await tryArchive(byId("image-steps"), archives[primaryOf(archives)].name, null, IMAGE);
-    sessionStorage.setItem("edge-image", works ? "yes" : "no");
     done.image = works;
     offerImage();
     mark();
