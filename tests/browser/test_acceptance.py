@@ -83,25 +83,3 @@ async def test_it_is_one_sheet_and_names_the_authority_and_the_dicom_address(box
     for paper in ("A4", "Letter"):
         sheets = re.findall(rb"/Type\s*/Page\b", await page.pdf(format=paper))
         assert len(sheets) == 1, paper
-
-
-@pytest.fixture
-async def laboratory(tmp_path):
-    """One whose archive may be reached in clear."""
-    loaded = config.Config(
-        appliance=config.Appliance(name="brigid", data_dir=tmp_path / "box", lab=True),
-        dimse=config.Dimse(listen="127.0.0.1:0"),
-        http=config.Http(listen="127.0.0.1:0", names=(OWN_NAME,)),
-    )
-    async with Appliance(loaded) as started:
-        yield started
-
-
-async def test_that_it_is_a_laboratory_stands_on_paper_too(laboratory, visit):
-    base = f"https://{OWN_NAME}:{laboratory.http_port}"
-    context = await visit(locale="en")
-    await logged_in(laboratory, context, base, Role.ADMIN, Proved.PASSKEY)
-    page = await context.new_page()
-    await page.goto(f"{base}/acceptance")
-    await page.emulate_media(media="print")
-    await expect(page.get_by_text("This is a laboratory")).to_be_visible()
