@@ -192,6 +192,14 @@ def test_wheels_of_the_lock_are_had_by_hash_for_the_images_python():
         assert "://" not in text
 
 
+def test_the_data_is_waited_for_once_it_is_made_however_long_that_takes():
+    """systemd waits for a disk for some minutes, and a slow one was not even formatted by then."""
+    making = read(UNITS / "edge-disk.service")["Service"]
+    assert making["TimeoutStartSec"] == "infinity"
+    (waiting,) = (UNITS / r"dev-mapper-edge\x2ddata.device.d").glob("*.conf")
+    assert read(waiting)["Unit"]["After"] == "edge-disk.service"
+
+
 def test_a_root_that_cannot_be_read_ends_the_start_at_once():
     """Else each of the three tries of a broken update waits for its device for five minutes."""
     units = IMAGE / "mkosi.images/initrd/mkosi.extra/usr/lib/systemd/system"
