@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import queue
 import shutil
+import signal
 import sys
 import threading
 import time
@@ -106,6 +107,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _stay(machine: Machine, archive: Orthanc | None, *, is_typed: bool, is_quiet: bool) -> int:
     """Until it ends, or somebody interrupts it."""
+    if threading.current_thread() is threading.main_thread():
+        # Whoever starts this in the background of a script leaves it deaf.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     how = "Ctrl-A, then x" if is_typed else "Ctrl-C"
     print(f"{machine.url} and DICOM at 127.0.0.1:{machine.dicom_port}; end it with {how}")
     acts, typed = Acts(machine, archive), queue.SimpleQueue[str]()
