@@ -49,7 +49,7 @@ __all__ = [
     "reference",
 ]
 
-_VERSION = 1
+_VERSION = 2
 _NUMBER = "00200013"
 _SAYS_MORE = re.compile(r"EDGE_\w+__\w+")
 _TO_FILE = "backup:file"
@@ -107,14 +107,15 @@ def decode(data: bytes) -> Contents:
     """What ``RecoveryKey.open`` gave.
 
     Raises:
-        SecretError: A newer version made it, or it can't be understood.
+        SecretError: Another version made it that wrote it differently, or it can't be understood.
     """
     try:
         plain = zlib.decompress(data)
         found = msgspec.msgpack.decode(plain, type=_Versioned)
-        if found.version > _VERSION:
+        if found.version != _VERSION:
+            which = "a newer" if found.version > _VERSION else "an earlier"
             raise SecretError(
-                f"the backup was made by a newer version, {found.product}",
+                f"the backup was made by {which} version, {found.product}",
                 hint="install that version, and restore with it",
             )
         return msgspec.msgpack.decode(plain, type=Contents)

@@ -56,7 +56,7 @@ import msgspec
 from sqlcipher3 import dbapi2 as sqlcipher
 
 from edge.dicom.instance import InstanceRef
-from edge.index import edits, emergencies, identities, instances, snapshot, users
+from edge.index import edits, emergencies, identities, instances, unproven, users
 from edge.index.connection import Connection
 from edge.index.feed import record
 from edge.index.lookup import json_list
@@ -310,8 +310,8 @@ def _follow(db: Connection, newer: Connection, done: TakenBack, now: float) -> l
         if row.withheld == "TRASH":  # recovery adopts it, for a record of the trash names it
             gone.append(row.ref)
         else:
-            instance = snapshot.described(newer, row.sop_uid)
-            snapshot.insert_absent(db, instance, *row.standing(None), now)
+            instance = unproven.described(newer, row.sop_uid)
+            unproven.insert_absent(db, instance, *row.standing(None), now)
     kept = [row[0] for row in newer.execute("SELECT object FROM quarantine")]
     db.execute(
         "DELETE FROM quarantine WHERE object NOT IN (SELECT value FROM json_each(?))",

@@ -11,26 +11,19 @@ A table is kept with the names of its columns: what a newer version added has it
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from edge.dicom.instance import InstanceRef
-from edge.index import emergencies, identities, rejections, users
+from edge.index import emergencies, identities, unproven, users
 from edge.index.connection import Connection, connect
-from edge.index.feed import record
-from edge.index.instances import ensure_series, ensure_study
 
 __all__ = [
     "Snapshot",
     "Table",
-    "Unproven",
-    "described",
     "fill_all",
-    "insert_absent",
     "restore",
     "salvage",
     "take",
@@ -57,33 +50,12 @@ class Table(msgspec.Struct, frozen=True):
     rows: tuple[tuple[Any, ...], ...]
 
 
-class Unproven(msgspec.Struct, frozen=True):
-    """An instance that was here, and that no archive is proven to have."""
-
-    study_uid: str
-    series_uid: str
-    sop_uid: str
-    study: str
-    """Attributes of patient and study, DICOM JSON: whom to ask for it again."""
-    series: str
-    sop_class_uid: str
-    transfer_syntax: str
-    instance_number: int | None
-    frame_count: int
-    content_bytes: int
-    meta_digest: bytes | None
-    dataset_digest: bytes | None
-    custody: str
-    origin: str
-    peer: str
-    received: float
-
-
 class Snapshot(msgspec.Struct, frozen=True):
     """All of it, as of one commit."""
 
     tables: tuple[Table, ...]
-    unproven: tuple[Unproven, ...]
+    unproven: bytes
+    """Instances, packed (`edge.index.unproven`)."""
     quarantined: tuple[tuple[str, str, str], ...]
     """UIDs of instances of which other bytes were kept, which are in no archive either."""
 
@@ -110,26 +82,13 @@ def take(path: Path, key: bytes) -> Snapshot:
         db.execute("BEGIN")
         return Snapshot(
             tables=tuple(_table(db, name) for name in _TABLES),
-            unproven=tuple(Unproven(*row) for row in db.execute(_UNPROVEN)),
+            unproven=unproven.take(db),
             quarantined=tuple(
                 db.execute("SELECT study_uid, series_uid, sop_uid FROM quarantine ORDER BY id")
             ),
         )
     finally:
         db.close()
-
-
-_DESCRIBED = (
-    "SELECT s.study_uid, e.series_uid, i.sop_uid, a.attributes, e.attributes, i.sop_class_uid,"
-    " i.transfer_syntax, i.instance_number, i.frame_count, i.content_bytes, i.meta_digest,"
-    " i.dataset_digest, i.custody, i.origin, i.peer, i.received"
-    " FROM instances i JOIN series e ON e.id = i.series_id JOIN studies s ON s.id = i.study_id"
-    " JOIN study_attributes a ON a.study_id = s.id"
-)
-_UNPROVEN = (
-    f"{_DESCRIBED} WHERE i.custody <> 'VERIFIED'"
-    " AND i.availability IN ('ONLINE', 'UNAVAILABLE') ORDER BY i.id"
-)
 
 
 def salvage(path: Path, key: bytes, names: Sequence[str]) -> list[Table] | None:
@@ -152,65 +111,13 @@ def restore(db: Connection, snapshot: Snapshot, now: float) -> int:
     """
     fill_all(db, snapshot.tables)
     lost = 0
-    for one in snapshot.unproven:
-        if one.custody == "ACKNOWLEDGED":
-            insert_absent(db, one, "NEARLINE", "ACKNOWLEDGED", "", now)
+    for one in unproven.unpack(snapshot.unproven):
+        if one.instance.custody == "ACKNOWLEDGED":
+            unproven.insert_absent(db, one, "NEARLINE", "ACKNOWLEDGED", "", now)
         else:
-            insert_absent(db, one, "UNAVAILABLE", "EDGE_ONLY", _REASON, now)
+            unproven.insert_absent(db, one, "UNAVAILABLE", "EDGE_ONLY", _REASON, now)
             lost += 1
     return lost
-
-
-def insert_absent(
-    db: Connection, one: Unproven, availability: str, custody: str, reason: str, now: float
-) -> None:
-    """Make the row of an instance whose bytes are not here, or not known to be; if there is none.
-
-    Args:
-        db: The writer's connection.
-        one: It.
-        availability: Not ONLINE.
-        custody: Who vouches for it.
-        reason: Why it is so.
-        now: POSIX seconds.
-    """
-    ref = InstanceRef(one.study_uid, one.series_uid, one.sop_uid)
-    study_id = ensure_study(db, one.study_uid, json.loads(one.study), now)
-    series_id = ensure_series(db, study_id, one.series_uid, json.loads(one.series), now)
-    added = db.execute(
-        "INSERT OR IGNORE INTO instances (study_id, series_id, sop_uid, sop_class_uid,"
-        " transfer_syntax, instance_number, frame_count, availability, content_bytes,"
-        " meta_digest, dataset_digest, custody, reason, origin, peer, received, last_used,"
-        " withheld) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
-        f" {rejections.WITHHELD}) RETURNING withheld",
-        (
-            study_id,
-            series_id,
-            one.sop_uid,
-            one.sop_class_uid,
-            one.transfer_syntax,
-            one.instance_number,
-            one.frame_count,
-            availability,
-            one.content_bytes,
-            one.meta_digest,
-            one.dataset_digest,
-            custody,
-            reason,
-            one.origin,
-            one.peer,
-            one.received,
-            now,
-            one.sop_uid,
-        ),
-    ).fetchone()
-    if added is not None and not added[0]:
-        record(db, "CREATE", ref, now)
-
-
-def described(db: Connection, sop_uid: str) -> Unproven:
-    """What an index knows of an instance that it has a row of."""
-    return Unproven(*db.execute(f"{_DESCRIBED} WHERE i.sop_uid = ?", (sop_uid,)).fetchone())
 
 
 def _table(db: Connection, name: str) -> Table:

@@ -39,6 +39,8 @@ _NUMBER: Final = struct.Struct("=i")
 _NUMBER_6: Final = struct.Struct("=16xI")
 """Of the port, in in_pktinfo and in6_pktinfo."""
 _ROOM: Final = 512
+_LOOPBACK: Final = "lo"
+"""By which nobody on the LAN comes."""
 
 
 class Connection(Protocol):
@@ -84,6 +86,8 @@ def has_port(places: Places, name: str, network: NetworkSettings) -> bool:
         name: As the system calls it.
         network: How the machine is on the network, or shall be.
     """
+    if name == _LOOPBACK:
+        return False
     if network.vlan and name == network.interface:
         return False  # what is on that network has VLAN alone (`edge.machine.networks`)
     if name == VLAN:

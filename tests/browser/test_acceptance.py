@@ -39,6 +39,23 @@ async def box(request, tmp_path):
         yield started
 
 
+async def opened(box, visit):
+    """It, in French, by an administrator."""
+    base = f"https://{OWN_NAME}:{box.http_port}"
+    context = await visit(locale="fr")
+    await logged_in(box, context, base, Role.ADMIN, Proved.PASSKEY)
+    page = await context.new_page()
+    await page.goto(f"{base}/acceptance")
+    await expect(page.locator("#devices tr")).to_have_count(3)
+    return page
+
+
+async def is_one_sheet(page):
+    for paper in ("A4", "Letter"):
+        sheets = re.findall(rb"/Type\s*/Page\b", await page.pdf(format=paper))
+        assert len(sheets) == 1, paper
+
+
 @pytest.mark.parametrize("box", [True], indirect=True, ids=["lab"])
 async def test_a_laboratory_is_called_so_on_paper_too_and_it_stays_one_sheet(
     box, visit, monkeypatch, tmp_path
@@ -48,30 +65,18 @@ async def test_a_laboratory_is_called_so_on_paper_too_and_it_stays_one_sheet(
     await asyncio.to_thread((tmp_path / "key").write_text, "recovery")
     monkeypatch.setattr(acceptance, "disk_key_of", lambda _: told(Places(own_disk=tmp_path)))
     monkeypatch.setattr(acceptance, "groups_of", lambda _: ["ABCDEFGH"] * 9)
-    base = f"https://{OWN_NAME}:{box.http_port}"
-    context = await visit(locale="fr")
-    await logged_in(box, context, base, Role.ADMIN, Proved.PASSKEY)
-    page = await context.new_page()
-    await page.goto(f"{base}/acceptance")
-    await expect(page.locator("#devices tr")).to_have_count(3)
+    page = await opened(box, visit)
     await page.emulate_media(media="print")
     await expect(page.locator("body")).to_contain_text(
         "Ceci est un laboratoire", use_inner_text=True
     )
     await expect(page.locator(".banner:visible")).to_have_count(1)
     await expect(page.locator("#facts")).to_contain_text("Clé de secours du disque")
-    for paper in ("A4", "Letter"):
-        sheets = re.findall(rb"/Type\s*/Page\b", await page.pdf(format=paper))
-        assert len(sheets) == 1, paper
+    await is_one_sheet(page)
 
 
 async def test_it_is_one_sheet_and_names_the_authority_and_the_dicom_address(box, visit):
-    base = f"https://{OWN_NAME}:{box.http_port}"
-    context = await visit(locale="fr")
-    await logged_in(box, context, base, Role.ADMIN, Proved.PASSKEY)
-    page = await context.new_page()
-    await page.goto(f"{base}/acceptance")
-    await expect(page.locator("#devices tr")).to_have_count(3)
+    page = await opened(box, visit)
     pem = await page.evaluate("fetch('/ca.crt').then((answer) => answer.text())")
     authority = x509.load_pem_x509_certificate(pem.encode())
     facts = page.locator("#facts")
@@ -80,6 +85,4 @@ async def test_it_is_one_sheet_and_names_the_authority_and_the_dicom_address(box
     # Nobody entered a port for the first; that of the last is told.
     cells = page.locator("#devices td:nth-child(2)")
     await expect(cells).to_have_text(["192.0.2.1", "192.0.2.2", "192.0.2.3:11113"])
-    for paper in ("A4", "Letter"):
-        sheets = re.findall(rb"/Type\s*/Page\b", await page.pdf(format=paper))
-        assert len(sheets) == 1, paper
+    await is_one_sheet(page)

@@ -17,6 +17,7 @@ from edge.crypto.escrow import FILE, Escrow
 from edge.crypto.recovery import RecoveryKey
 from edge.dicom.raw_data import uid_of_number
 from edge.errors import EdgeError, SealBroken, SecretError
+from edge.index import unproven
 from tests.samples import ct_series
 
 KEY = RecoveryKey(bytes(range(32)))
@@ -77,7 +78,9 @@ async def test_it_has_what_a_new_box_needs_and_no_image(box, settings, tmp_path)
     names = {"keys.db", FILE, "settings.toml", "tls/ca.crt", f"tombstones/{record.name}"}
     assert set(contents.files) == names
     assert contents.files["keys.db"] == (tmp_path / "keys.db").read_bytes()
-    assert [one.sop_uid for one in contents.index.unproven] == [kept.ref.sop_uid]
+    assert [one.instance.sop_uid for one in unproven.unpack(contents.index.unproven)] == [
+        kept.ref.sop_uid
+    ]
 
 
 async def test_files_that_the_configuration_names_come_along(box, settings, tmp_path):
@@ -166,9 +169,10 @@ async def test_its_place_in_an_archive_follows_from_the_key_alone(box, settings)
 
 async def test_another_version_and_nonsense_are_told_apart(box, settings):
     contents = await opened(backups(box, settings))
-    newer = msgspec.structs.replace(contents, version=2, product="9.9")
-    with pytest.raises(SecretError, match=r"newer version, 9\.9"):
-        decode(zlib.compress(msgspec.msgpack.encode(newer)))
+    for step, which in ((1, "a newer"), (-1, "an earlier")):
+        other = msgspec.structs.replace(contents, version=contents.version + step, product="9.9")
+        with pytest.raises(SecretError, match=rf"{which} version, 9\.9"):
+            decode(zlib.compress(msgspec.msgpack.encode(other)))
     for nonsense in (b"", b"x", zlib.compress(b"x"), zlib.compress(msgspec.msgpack.encode({}))):
         with pytest.raises(SealBroken):
             decode(nonsense)

@@ -1,12 +1,18 @@
-"""Where ``scripts/test-image`` asks: keeps what tests showed in QEMU, and lets none be left out."""
+"""What the tests in QEMU share; what they showed is kept where ``scripts/test-image`` asks for it.
+
+None of those that it asks for is left out silently.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.image import results
+from tests.image.hands import Hands
 
 _seen: dict[str, tuple[str, float]] = {}
 _times: dict[str, float] = {}
@@ -14,6 +20,19 @@ _times: dict[str, float] = {}
 _PROFILES = {"test_qemu_arm64.py": "arm64", "test_qemu_rpi.py": "rpi"}
 """Of tests that look at another image than that for mini-PCs."""
 _left_out: list[str] = []
+
+
+@pytest.fixture(scope="module")
+def hands() -> Iterator[Hands]:
+    """Of the machine that is on."""
+    with Hands() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def sticks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for images of sticks."""
+    return tmp_path_factory.mktemp("sticks")
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -12,7 +12,6 @@ import subprocess
 
 import pytest
 
-from tests.image.hands import Hands
 from tests.image.machine import Machine, built
 from tests.image.media import esp_of, flash, on_stick, overlay, parts, raw
 from tests.image.studies import LAB, NEEDS_IMAGE, has_failed, kept, send, sent
@@ -25,12 +24,6 @@ ANSWERS = b'disk = "DISK0"\n'
 ANSWERED = "EDGE-SETUP/install.done.toml"
 REPORT = "EDGE-SETUP/install.txt"
 SETUP = "EDGE-SETUP/edge.toml"
-
-
-@pytest.fixture(scope="module")
-def hands():
-    with Hands() as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,6 @@ import json
 import re
 import ssl
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from xml.etree import ElementTree as ET
 
@@ -26,6 +25,7 @@ from tests.image.machine import HOST, Machine, built, switched_on
 from tests.image.media import data_of, esp_of, found_on, on_stick, overlay, raw, written
 from tests.image.studies import LAB, NEEDS_IMAGE, kept, marks_of, send, sent
 from tests.image.usb import put_in
+from tests.image.waiting import until
 
 pytestmark = NEEDS_IMAGE
 SLICES = 12
@@ -52,12 +52,6 @@ with open(sys.argv[1], "rb", buffering=0) as file:
 print(" ".join(needle.hex() for needle in found))
 """
 """Run in the guest: reads the places of a device that are said, and prints what is there."""
-
-
-@pytest.fixture(scope="module")
-def hands():
-    with Hands() as made:
-        yield made
 
 
 @pytest.fixture(scope="module")
@@ -192,17 +186,16 @@ def test_nor_behind_the_lock_whose_key_lies_beside_it(box, before, tmp_path):
             assert found.split() == [journal.hex()]
 
 
-def until_there(hands, seconds=120):
+def until_there(hands):
     """The data partition of the disk that was plugged in."""
-    deadline = time.monotonic() + seconds
-    while True:
+
+    def look():
         listed = hands.must("lsblk", "--noheadings", "--raw", "--output", "NAME,PARTLABEL,TRAN")
         disks = [line.split()[0] for line in listed.splitlines() if line.endswith(" usb")]
         parts = [line.split()[0] for line in listed.splitlines() if " edge-data" in line]
-        if found := [part for part in parts if any(map(part.startswith, disks))]:
-            return f"/dev/{found[0]}"
-        assert time.monotonic() < deadline, listed
-        time.sleep(0.5)
+        return [f"/dev/{part}" for part in parts if any(map(part.startswith, disks))]
+
+    return until(look, bool, 120)[0]
 
 
 def test_forced_it_is_audited_elsewhere_and_the_machine_starts_anew(box, hands, environment, log):

@@ -23,12 +23,12 @@ from edge.crypto.recovery import RecoveryKey
 from tests.fakes.orthanc import Orthanc
 from tests.fakes.orthanc import missing as orthanc_lacks
 from tests.fakes.tls import tls_before
-from tests.image.hands import Hands
 from tests.image.machine import HOST, Machine, built
 from tests.image.media import on_stick, stick
 from tests.image.studies import AS_STORED, NEEDS_IMAGE, has_failed, kept, send, sent, study_of
 from tests.image.technician import Technician, done
 from tests.image.usb import pull_out, put_in
+from tests.image.waiting import until
 
 pytestmark = NEEDS_IMAGE
 SLICES = 12
@@ -36,7 +36,6 @@ SETUP = "EDGE-SETUP/edge.toml"
 RESULT = "EDGE-SETUP/result.txt"
 AUTHORITY = "EDGE-SETUP/Clinic-Root.crt"
 BACKUP = "EDGE-SETUP/radiology.edge"
-PATIENCE = 600.0
 TRUST = '[setup]\nca = "clinic-root.crt"\n'
 DATA = "/var/lib/edge"
 
@@ -89,12 +88,6 @@ def old(tmp_path_factory, technician, authority):
 
 
 @pytest.fixture(scope="module")
-def hands():
-    with Hands() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
 def new(tmp_path_factory, hands):
     """The box that takes its place."""
     folder = tmp_path_factory.mktemp("new")
@@ -112,20 +105,6 @@ def third(tmp_path_factory, hands, new):
     machine = Machine(folder, built(), units=hands.units, dropins=hands.dropins)
     yield machine
     machine.kill()
-
-
-@pytest.fixture(scope="module")
-def sticks(tmp_path_factory):
-    return tmp_path_factory.mktemp("sticks")
-
-
-def until(what, wanted, seconds=PATIENCE):
-    """Ask until the answer is as wanted; it."""
-    deadline = time.monotonic() + seconds
-    while not wanted(found := what()):
-        assert time.monotonic() < deadline, found
-        time.sleep(0.5)
-    return found
 
 
 def answer_on(image, pattern):

@@ -10,17 +10,16 @@ from __future__ import annotations
 
 import json
 import re
-import time
 
 import pytest
 import trustme
 
-from tests.image.hands import Hands
 from tests.image.machine import CARDS, Machine, built
 from tests.image.media import on_stick, overlay, stick
 from tests.image.studies import NEEDS_IMAGE, has_failed, kept, send, sent
 from tests.image.technician import Technician
 from tests.image.usb import FIRST, partitioned, pull_out, put_in
+from tests.image.waiting import until
 from tests.ports import free_port
 
 pytestmark = NEEDS_IMAGE
@@ -28,7 +27,6 @@ SLICES = 12
 SETUP = "EDGE-SETUP/edge.toml"
 RESULT = "EDGE-SETUP/result.txt"
 AUTHORITY = "EDGE-SETUP/Clinic-Root.crt"
-PATIENCE = 600.0
 CODE = "7K2M-Q0XE-41TR-ZB9D"
 NETWORK = """
 [setup.network]
@@ -42,12 +40,6 @@ interface = "{port}"
 """As QEMU's own network is, and as its DHCP gives it."""
 SHOWN = r"\b(?:[0-9A-Z]{4}-){3}[0-9A-Z]{4}\b"
 LEFT, ENTER = b"\x1b[D", b"\r"
-
-
-@pytest.fixture(scope="module")
-def hands():
-    with Hands() as made:
-        yield made
 
 
 @pytest.fixture(scope="module")
@@ -74,25 +66,6 @@ def box(tmp_path_factory, hands):
     )
     yield machine
     machine.kill()
-
-
-@pytest.fixture(scope="module")
-def sticks(tmp_path_factory):
-    return tmp_path_factory.mktemp("sticks")
-
-
-def until(what, wanted, seconds=PATIENCE):
-    """Ask until the answer is as wanted; it."""
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            found = what()
-            if wanted(found):
-                return found
-        except ConnectionError as error:  # its network changes; the line comes back
-            found = error
-        assert time.monotonic() < deadline, found
-        time.sleep(1)
 
 
 def device_of(hands, label):

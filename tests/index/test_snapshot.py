@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
+import msgspec
 import pytest
 
 from edge.dicom.instance import Custody, InstanceRef
@@ -119,14 +120,12 @@ async def test_it_is_of_one_commit_however_much_is_written_meanwhile(database, t
     assert len(seen) > 1
 
 
-async def test_columns_and_tables_of_another_version_are_left_out(again):
+@pytest.mark.usefixtures("database")
+async def test_columns_and_tables_of_another_version_are_left_out(again, tmp_path):
     columns = (*COLUMNS, "of_tomorrow")
     rows = (("t", b"d", "viewer", "n", 1.0, "x"),)
-    taken = snapshot.Snapshot(
-        (snapshot.Table("tokens", columns, rows), snapshot.Table("studies", ("id",), ((1,),))),
-        (),
-        (),
-    )
+    tables = snapshot.Table("tokens", columns, rows), snapshot.Table("studies", ("id",), ((1,),))
+    taken = msgspec.structs.replace(await take(tmp_path), tables=tables)
     await again.write(lambda db: snapshot.restore(db, taken, 0.0))
     assert await again.read(f"SELECT {', '.join(COLUMNS)} FROM tokens") == [rows[0][:5]]
     assert await again.read("SELECT * FROM studies") == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import os
 import shutil
@@ -65,22 +66,35 @@ def test_the_port_of_a_vlan_comes_with_that_under_it(places):
     assert [one.name for one in ports_with_address(places, settings)] == [VLAN]
 
 
+def test_the_page_is_not_kept_to_the_machine_itself(places):
+    """Nobody on the LAN could reach it."""
+    port(places, "lo", parts=())
+    assert not has_port(places, "lo", NetworkSettings())
+
+
 def test_a_page_that_is_kept_to_one_port_is_at_no_address_of_another(of_image, monkeypatch):
-    own = socket.if_nametoindex("lo")
+    own = 3
+
+    def number_of(name):
+        if name != "enp3s0":
+            raise OSError(errno.ENODEV, "No such device")
+        return own
+
     held = [
         Held(own, ipaddress.ip_interface("192.0.2.7/24"), is_local=False),
         Held(own, ipaddress.ip_interface("fe80::1/64"), is_local=True),
         Held(own + 1, ipaddress.ip_interface("198.51.100.7/24"), is_local=False),
     ]
     monkeypatch.setattr(page_port, "addresses", lambda: held)
+    monkeypatch.setattr(socket, "if_nametoindex", number_of)
     found = ["198.51.100.7"]
     assert page_found(of_image, "", found) == found
-    assert page_found(of_image, "lo", found) == found  # none of its ports: by each, then
-    port(of_image, "lo")
-    assert page_found(of_image, "lo", found) == ["192.0.2.7"]
+    assert page_found(of_image, "enp3s0", found) == found  # none of its ports: by each, then
+    port(of_image, "enp3s0")
+    assert page_found(of_image, "enp3s0", found) == ["192.0.2.7"]
     assert page_found(of_image, "enp1s0", found) == ()  # the kernel knows none of that name
     of_image.firewall.unlink()
-    assert page_found(of_image, "lo", found) == found
+    assert page_found(of_image, "enp3s0", found) == found
 
 
 @pytest.mark.parametrize(
