@@ -11,43 +11,31 @@ import argparse
 import asyncio
 import contextlib
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
-from edge.access.audit.entry import Actor, Entry, Event, Kind, Outcome
+from edge.commands.beginning_anew import come_into_force, go_on_with_replacing, replaced
 from edge.commands.parsing import configuration, configuration_file
+from edge.commands.set_up_answers import BOOT, STICK, answer, entry_of, refusal
 from edge.errors import ConfigError, EdgeError
 
 if TYPE_CHECKING:
     from edge.machine.places import Places
     from edge.opening import Cache
     from edge.provision.medium import Found
-    from edge.provision.taking import Restorer, Taken, Taking, TokenPlace
+    from edge.provision.taking import Restorer, Taking, TokenPlace
 
 __all__ = ["places_of", "set_up_by_boot", "set_up_by_stick"]
 
-_STICK, _BOOT = "stick", "boot partition"
 _AGAIN = {
-    _STICK: "mend them, and put the stick in once more",
-    _BOOT: "mend them, and write the file onto the boot partition once more",
+    STICK: "mend them, and put the stick in once more",
+    BOOT: "mend them, and write the file onto the boot partition once more",
 }
 """What to do about settings that the service does not start with."""
 _ANOTHER = "edge provision token makes one"
 _UPDATE = "EDGE-UPDATE"
 """The folder of a stick that brings an update, too (`edge.updates.stick`)."""
-_LONGEST = 7000
-"""Characters of what was wrong."""
-_PATIENCE = 80.0
-"""Seconds for the service to run with other settings; the units give 400 for all."""
-_LONG_PATIENCE = 240.0
-"""Seconds for it to run as a box that was restored."""
-_LOOK = 0.2
-_NOT_IN_FORCE = (
-    "The box is yet to start anew with these settings: the fingerprint to compare",
-    "stands on its screen then.",
-)
 _STAYS = "The file stays on the boot partition, and is tried again at the next start.\n"
 
 
@@ -72,11 +60,11 @@ async def set_up_by_stick(options: argparse.Namespace) -> int:
             return 0
         read = partial(medium.read_large, stick)
         place = partial(medium.Token, stick)
-        words, said = await _set_up(options, found, _STICK, stopping, place, read)
+        words, said = await _set_up(options, found, STICK, stopping, place, read)
     except Exception as error:
         said = f"not taken: {medium.ANSWER} on it says why"
         try:
-            await asyncio.to_thread(medium.answer, stick, _refusal(error))
+            await asyncio.to_thread(medium.answer, stick, refusal(error))
         except (EdgeError, OSError):  # why it was refused is the news
             said = "not taken, and the answer can't be written to it"
         await asyncio.to_thread(tell, said)
@@ -102,13 +90,13 @@ async def set_up_by_boot(options: argparse.Namespace) -> int:
         found = await asyncio.to_thread(medium.read_folder, places.setup)
         if found is None:
             return 0
-        words, _ = await _set_up(options, found, _BOOT, stopping)
+        words, _ = await _set_up(options, found, BOOT, stopping)
     except Exception as error:
         # It has a code and passwords in it, and lies in the clear: it goes, unless it may still be
         # taken; root counts at how many starts that was tried.
-        wish = SetupTaken(_refusal(error), "refused")
+        wish = SetupTaken(refusal(error), "refused")
         if may_pass(error):
-            wish = SetupTaken(_refusal(error) + _STAYS, "later")
+            wish = SetupTaken(refusal(error) + _STAYS, "later")
         with contextlib.suppress(EdgeError):
             await ask(places, wish)
         raise
@@ -148,7 +136,7 @@ async def _set_up(
 
     file = await configuration_file(options)
     taken, wrong = None, ""
-    await _go_on_with_replacing(loaded.appliance.data_dir)
+    await go_on_with_replacing(loaded.appliance.data_dir)
     try:
         async with Cache(loaded) as cache:
             from edge.provision.restoring import Restoring
@@ -158,15 +146,15 @@ async def _set_up(
             try:
                 taken = await taking.take(setup, by, found.beside, token)
             except EdgeError as error:
-                await cache.audit.record(_entry(by, {}, str(error)))
+                await cache.audit.record(entry_of(by, {}, str(error)))
                 raise
             if not taken.is_new:
                 return await _taken_before(token)
             from edge.cache.own_settings import told
 
-            await cache.audit.record(_entry(by, told(taken.changes)))
+            await cache.audit.record(entry_of(by, told(taken.changes)))
         if taken.changes:
-            wrong = await _come_into_force(loaded.appliance.data_dir, stopping)
+            wrong = await come_into_force(loaded.appliance.data_dir, stopping)
     except EdgeError as error:
         if taken is None:
             raise
@@ -176,7 +164,7 @@ async def _set_up(
             await _refuse_unless_set_up(options, file, by, token, wrong)
             wrong = f"\nBut: {wrong}\n"
     if taken.restored:
-        words, said = await _replaced(options, by, taken.restored, token, stopping)
+        words, said = await replaced(options, by, taken.restored, token, stopping)
         return words + wrong, said
     if unread := await asyncio.to_thread(not_named, setup.ca, found.beside):
         wrong += f"\nBut {unread}.\n"
@@ -185,7 +173,7 @@ async def _set_up(
             f"\nOf another file, that was not taken to its end, holds: {', '.join(taken.stays)}\n"
         )
     try:
-        words = await _answer(options, by, taken)
+        words = await answer(options, by, taken)
     except EdgeError as error:
         words = f"This box was set up by the {by}. But: {error}\n{error.hint}\n"
     return words + wrong, "has set this box up"
@@ -225,7 +213,7 @@ async def _refuse_unless_set_up(
                 return  # there is an admin by now, who sees to it
         except HalfTaken as error:
             wrong = HalfTaken(f"{why}; {error}", hint=error.hint)
-        await cache.audit.record(_entry(by, {}, str(wrong)))
+        await cache.audit.record(entry_of(by, {}, str(wrong)))
     if token is not None:
         try:
             await token.put_back()
@@ -234,118 +222,6 @@ async def _refuse_unless_set_up(
             again = f"{wrong.hint}; write another token into the file, too: {_ANOTHER}"
             raise HalfTaken(struck, hint=again.removeprefix("; ")) from error
     raise wrong
-
-
-async def _replaced(
-    options: argparse.Namespace,
-    by: str,
-    box: str,
-    key: TokenPlace | None,
-    stopping: asyncio.Event,
-) -> tuple[str, str]:
-    """Have the service begin anew as the restored box, and wait for that; the answer.
-
-    Raises:
-        ConfigError: It does not start; the box is as before.
-    """
-    from edge.admin.local import ask_service
-    from edge.cache.replacing import read, why_not
-
-    folder = (await configuration(options)).appliance.data_dir
-    until, wrong = time.monotonic() + _LONG_PATIENCE, ""
-    try:
-        runs = await ask_service(folder, "settings") is not None
-    except EdgeError as error:  # it is decided all the same
-        runs, wrong = False, f"But: {error}\n{error.hint}".rstrip()
-    while runs and await asyncio.to_thread(read, folder) is not None:
-        if time.monotonic() > until or stopping.is_set():
-            runs = False
-        await asyncio.sleep(_LOOK)
-    if why := await asyncio.to_thread(why_not, folder):
-        await _back_again(options, by, key, why)
-    if not runs:
-        lines = [f"This box becomes {box} again once it has started anew: its screen says so."]
-        lines += [wrong] * bool(wrong)
-    else:
-        lines = [f"This box is {box} again.", ""]
-        try:
-            lines += await _where(options, is_new=False)
-        except EdgeError as error:
-            lines.append(f"But: {error}\n{error.hint}".rstrip())
-    lines += ["", "Who could log in there can log in here, with password and code as before."]
-    if by == _STICK:
-        lines += [
-            "The recovery key was struck out of the file, but a stick may keep traces of it: make",
-            "another on the page, under Backup, and lock the stick away or destroy it.",
-        ]
-    said = f"has made this box {box} again" if runs else f"makes this box {box}"
-    return "\n".join([*lines, ""]), said
-
-
-async def _go_on_with_replacing(folder: Path) -> None:
-    """Whoever decided that another box takes this one's place may not have come to say so."""
-    from edge.admin.local import ask_service
-    from edge.cache.replacing import read
-
-    what = await asyncio.to_thread(read, folder)
-    if what is not None and what.step == "ready":
-        with contextlib.suppress(EdgeError):
-            await ask_service(folder, "settings")
-
-
-async def _back_again(
-    options: argparse.Namespace, by: str, key: TokenPlace | None, why: str
-) -> NoReturn:
-    """The box is as on its first day: that is recorded, and the stick is as it was.
-
-    Raises:
-        ConfigError: Always; it says why.
-    """
-    loaded = await configuration(options)
-    from edge.cache.replacing import forget_why
-    from edge.opening import Cache
-
-    async with Cache(loaded) as cache:
-        await cache.audit.record(_entry(by, {}, why))
-    if key is not None:
-        with contextlib.suppress(EdgeError):  # then it is typed once more
-            await key.put_back()
-    await asyncio.to_thread(forget_why, loaded.appliance.data_dir)
-    raise ConfigError(
-        f"the restored box does not start here: {why}",
-        hint="this box is as on its first day; where there is a shell, edge restore says more",
-    )
-
-
-async def _come_into_force(folder: Path, stopping: asyncio.Event) -> str:
-    """Have the service begin anew with what was written, and wait for that; what is wrong of it.
-
-    Args:
-        folder: ``data_dir``.
-        stopping: Set if there is nobody to be told what came of it.
-
-    Raises:
-        EdgeError: The service can't be told.
-    """
-    from edge.admin.local import ask_service
-    from edge.cache.own_settings import in_force, refused_why, said_in, setback
-
-    written = await asyncio.to_thread(said_in, folder)
-    if await ask_service(folder, "settings") is None:
-        return ""  # it starts with them; the answer says that they are not in force yet
-    until, why = time.monotonic() + _PATIENCE, ""
-    while time.monotonic() < until and not stopping.is_set():
-        # Those that it took back it may yet put back: that is known once it runs.
-        is_over = await asyncio.to_thread(in_force, folder)
-        now = await asyncio.to_thread(setback, folder)
-        if is_over and not now:
-            break
-        why = now or why  # once it has undone all of the file, it says that no more
-        await asyncio.sleep(_LOOK)
-    if await asyncio.to_thread(said_in, folder) != written:
-        why = await asyncio.to_thread(refused_why, folder) or why
-        return f"the box does not start with these settings{why and ': '}{why}"
-    return ""
 
 
 def _taking(
@@ -374,86 +250,6 @@ def _taking(
         is_stopped=(stopping or asyncio.Event()).is_set,
         restorer=restorer,
     )
-
-
-def _entry(by: str, told: dict[str, str], reason: str = "") -> Entry:
-    return Entry(
-        at=time.time(),
-        event=Event.ADMINISTERED,
-        actor=Actor(by, Kind.MACHINE),
-        outcome=Outcome.REFUSED if reason else Outcome.SUCCESS,
-        what="edge provision",
-        reason=reason,
-        detail=told,
-    )
-
-
-async def _where(options: argparse.Namespace, *, is_new: bool) -> list[str]:
-    """What the box is called, and where its page is."""
-    loaded = await configuration(options)  # as it is from now on
-    from edge.access.tls import fingerprints
-    from edge.cache.network import look
-    from edge.cache.own_settings import in_force
-    from edge.cache.page_address import page_address
-    from edge.machine.places import Places
-
-    page = await asyncio.to_thread(page_address, loaded, Places().firewall, is_new=is_new)
-    folder = loaded.appliance.data_dir
-    # Another name has another certificate, which the service makes as it begins anew.
-    shown = None
-    if await asyncio.to_thread(in_force, folder):
-        shown = await asyncio.to_thread(fingerprints, loaded.http, folder / "tls")
-    looks = {one.what: one.found for one in await asyncio.to_thread(look)}
-    lines = [
-        f"Name       {loaded.appliance.name}",
-        f"Page       {page}",
-        f"Addresses  {looks['address']}",
-    ]
-    if shown is not None:
-        lines.append(f"Trust      SHA-256 {shown.authority or shown.server}")
-    return lines
-
-
-async def _answer(options: argparse.Namespace, by: str, taken: Taken) -> str:
-    loaded = await configuration(options)  # as it is from now on
-    from edge.cache.own_settings import in_force
-    from edge.console.times import at_place, zone_of
-
-    zone = await asyncio.to_thread(zone_of, loaded.appliance.time_zone)
-
-    def there(posix: float) -> str:
-        return f"{at_place(posix, zone):%Y-%m-%d %H:%M %Z}"
-
-    holds = await asyncio.to_thread(in_force, loaded.appliance.data_dir)
-    lines = [f"This box was set up by the {by}, {there(time.time())}.", ""]
-    lines += await _where(options, is_new=True)
-    if not holds:
-        lines += ["", *_NOT_IN_FORCE]
-    gone = "It was struck out of the file." if by == _STICK else "The file was removed."
-    if taken.code_until is not None:
-        lines += [
-            "",
-            "The first admin is made on the page with the token of the file, until",
-            f"{there(taken.code_until)}. {gone}",
-        ]
-    else:
-        lines += [
-            "",
-            "The code of the first admin is on the screen of the box; its key c makes another.",
-        ]
-    if by == _STICK:
-        lines += ["", "Passwords still stand in the file: delete it, or lock the stick away."]
-    return "\n".join([*lines, ""])
-
-
-def _refusal(error: Exception) -> str:
-    from edge.provision.journal import HalfTaken
-
-    hint = f"{error.hint[:_LONGEST]}\n" if isinstance(error, EdgeError) and error.hint else ""
-    said = str(error)[:_LONGEST]  # what stands in the file may be as long as that is
-    if isinstance(error, EdgeError) and not isinstance(error, HalfTaken):
-        return f"Nothing was changed: {said}\n{hint}"
-    return f"This box was not set up to the end: {said}\n{hint}"
 
 
 def places_of(options: argparse.Namespace) -> Places:

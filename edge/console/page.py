@@ -12,33 +12,31 @@ import asyncio
 import logging
 import sys
 import time
-from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from functools import partial, wraps
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 from rich.console import RenderableType
 from textual import events, work
-from textual.app import App, ComposeResult, ScreenStackError
+from textual.app import ComposeResult
 from textual.binding import ActiveBinding, Binding, BindingType
 from textual.containers import Horizontal
 from textual.driver import Driver
 from textual.screen import Screen
 from textual.widgets import Footer, Static
-from textual.worker import Worker
 
 from edge.cache.condition import Level
+from edge.console.acting import Acting, act, act_by_person
 from edge.console.advice import words_of
 from edge.console.disks import talk_of_disks
 from edge.console.entering import talk_of_log_in
 from edge.console.facts import laid_out, rows_of
 from edge.console.first_day import talk_of_reset
-from edge.console.forms import Form, Question, UnlockForm, harmless
-from edge.console.keys import KeysInOrder
+from edge.console.forms import Form, Question, harmless
 from edge.console.network import Trial, talk_of_network
 from edge.console.silence import Silence
 from edge.console.style import STYLE
-from edge.console.view import Box, Person, View
+from edge.console.unlocking import talk_of_unlocking
+from edge.console.view import Box, View
 from edge.errors import EdgeError, Needs
 from edge.machine.wishes import PowerOff, Restart, Wish
 
@@ -64,44 +62,6 @@ _ENDS: Final = 180.0
 """Seconds in which the machine has ended that was told to."""
 
 
-def _act(
-    doing: Callable[[Any], Coroutine[Any, Any, None]], *, may_log_in: bool = False
-) -> Callable[[Any], Worker[None] | None]:
-    """What a key begins; nothing, while something is under way that another key began.
-
-    Args:
-        doing: It.
-        may_log_in: Somebody is asked to log in first, if nobody did.
-    """
-
-    @work(group="act")
-    async def act(page: ConsolePage) -> None:
-        try:
-            await doing(page)
-        except ScreenStackError:
-            if page.screen_stack:
-                raise  # else the page ended meanwhile: there is nobody to be asked
-        finally:
-            page.is_acting = False
-            page.keys.end_log_in()
-
-    @wraps(doing)
-    def begin(page: ConsolePage) -> Worker[None] | None:
-        if page.is_acting:
-            return None
-        page.is_acting = True
-        view = page.view
-        is_open = view is not None and view.needs is None and view.needs_login
-        if may_log_in and is_open and page.person is None:
-            page.keys.begin_log_in()  # what is typed from now on is for that
-        return act(page)
-
-    return begin
-
-
-_act_by_person = partial(_act, may_log_in=True)
-
-
 class _Main(Screen[None]):
     """The page itself, below what is asked."""
 
@@ -119,7 +79,7 @@ class _Main(Screen[None]):
         return found
 
 
-class ConsolePage(App[None], inherit_bindings=False):
+class ConsolePage(Acting, inherit_bindings=False):
     """It.
 
     Args:
@@ -167,13 +127,6 @@ class ConsolePage(App[None], inherit_bindings=False):
         self._ends = ends
         self._under_way = ""
         """What stands in the place of the box's sentence while it is done."""
-        self.keys = KeysInOrder(self)
-        self.is_acting = False
-        """A key was pressed, and what it began is not over."""
-        self.person: Person | None = None
-        """Who is logged in."""
-        self.view: View | None = None
-        """What is shown; None: nothing yet."""
 
     def get_default_screen(self) -> Screen[None]:
         """See textual."""
@@ -329,7 +282,7 @@ class ConsolePage(App[None], inherit_bindings=False):
 
     # What can be done -----------------------------------------------------------------------------
 
-    @_act_by_person
+    @act_by_person
     async def action_service(self) -> None:
         """Log in, or out."""
         if self.person is not None:
@@ -338,25 +291,14 @@ class ConsolePage(App[None], inherit_bindings=False):
             await self._log_in()
         self.look()
 
-    @_act
+    @act
     async def action_unlock(self) -> None:
         """Open a locked box by what it needs."""
-        view, wrong = self.view, ""
-        if view is None or view.needs is None:
-            return
-        while True:
-            secret = await self.push_screen_wait(UnlockForm(view.needs, wrong))
-            if not isinstance(secret, str):
-                return
-            try:
-                await self._box.unlock(secret, view.needs)
-            except EdgeError as error:
-                wrong = words_of(error)
-            else:
-                break
-        self.look()
+        if self.view is not None and self.view.needs is not None:
+            await talk_of_unlocking(self, self._box, self.view.needs)
+            self.look()
 
-    @_act
+    @act
     async def action_code(self) -> None:
         """Another code for the first admin."""
         asked = Question(
@@ -372,7 +314,7 @@ class ConsolePage(App[None], inherit_bindings=False):
                 await self._tell(error)
         self.look()
 
-    @_act_by_person
+    @act_by_person
     async def action_network(self) -> None:
         """Try other network settings."""
         view = self.view
@@ -384,7 +326,7 @@ class ConsolePage(App[None], inherit_bindings=False):
             await self._tell(error)
         self.look()
 
-    @_act_by_person
+    @act_by_person
     async def action_disks(self) -> None:
         """Move the data to a bigger disk."""
         view = self.view
@@ -396,19 +338,19 @@ class ConsolePage(App[None], inherit_bindings=False):
             await self._tell(error)
         self.look()
 
-    @_act
+    @act
     async def action_restart(self) -> None:
         """Restart the machine."""
         text = "Images that come in are ended in good order first; it is back in a minute or two."
         await self._end("Restart the box?", text, "Restart", Restart())
 
-    @_act
+    @act
     async def action_power_off(self) -> None:
         """Power it off."""
         text = "Nothing comes in until somebody switches it on again."
         await self._end("Power the box off?", text, "Power off", PowerOff())
 
-    @_act
+    @act
     async def action_reset(self) -> None:
         """Factory reset."""
         view, person = self.view, self.person

@@ -377,7 +377,7 @@ def told(monkeypatch, loaded):
 def test_of_a_service_that_does_not_begin_anew_in_time_no_fingerprint_is_told(
     edge, stick, told, monkeypatch
 ):
-    monkeypatch.setattr("edge.commands.setting_up._PATIENCE", 0.1)
+    monkeypatch.setattr("edge.commands.beginning_anew._PATIENCE", 0.1)
     told(lambda _: None)
     assert edge("stick", stick.parent) == 0
     said = (stick / "result.txt").read_text()
@@ -387,7 +387,7 @@ def test_of_a_service_that_does_not_begin_anew_in_time_no_fingerprint_is_told(
 
 
 def test_settings_that_do_not_start_use_up_no_set_up(edge, file, stick, told, loaded, monkeypatch):
-    monkeypatch.setattr("edge.commands.setting_up._PATIENCE", 0.5)
+    monkeypatch.setattr("edge.commands.beginning_anew._PATIENCE", 0.5)
 
     def refuse(folder):
         take_back(folder, "http.listen can't be listened on")
@@ -428,7 +428,7 @@ def test_why_they_do_not_start_is_said_though_the_service_has_undone_the_file(
 def test_settings_of_the_boot_partition_that_do_not_start_speak_of_no_stick(
     edge, machine, on_boot, told, monkeypatch
 ):
-    monkeypatch.setattr("edge.commands.setting_up._PATIENCE", 0.5)
+    monkeypatch.setattr("edge.commands.beginning_anew._PATIENCE", 0.5)
     told(lambda folder: take_back(folder, "http.listen can't be listened on"))
     folder = on_boot(TEXT)
     with root_of(machine):
@@ -447,7 +447,7 @@ def test_where_another_token_comes_from_is_said_whatever_else_there_is_to_do(
     async def fail(_):
         raise DiskUnusable("the disk can't be written")
 
-    monkeypatch.setattr("edge.commands.setting_up._PATIENCE", 0.5)
+    monkeypatch.setattr("edge.commands.beginning_anew._PATIENCE", 0.5)
     monkeypatch.setattr("edge.provision.taking.Taking.settle", holds)
     monkeypatch.setattr("edge.provision.medium.Token.put_back", fail)
     told(take_back)
