@@ -106,6 +106,8 @@ class UpdateServer:
             running: Its version.
             keys: That are believed.
 
+        One that can't be used, or is not there, hides no older one.
+
         Raises:
             CloudUnreachable: No answer.
             CloudRefused: There is no such thing.
@@ -127,15 +129,16 @@ class UpdateServer:
             seen = await self.head(url, keys)
             return seen if Version(running) < Version(seen.head.manifest.version) else None
         folder = url if url.endswith("/") else f"{url}/"
-        refused: UpdateRefused | None = None
+        refused: UpdateRefused | CloudRefused | None = None
         for one in await self._index(folder, machine, running):
-            seen = await self.head(folder + one.file, keys)
-            if seen.head.manifest.version != one.version:
-                continue  # the index is of another day than the file
             try:
+                seen = await self.head(folder + one.file, keys)
+                if seen.head.manifest.version != one.version:
+                    continue  # the index is of another day than the file
                 seen.head.manifest.check_for(machine, running)
-            except UpdateRefused as error:
-                refused = refused or error  # an older one may be the step that is missing
+            except (UpdateRefused, CloudRefused) as error:
+                # An older one may be the step that is missing: it brings the key of this one, say.
+                refused = refused or error
                 continue
             return seen
         if refused is not None:

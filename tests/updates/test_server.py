@@ -9,6 +9,7 @@ from dataclasses import fields
 
 import pytest
 from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge import config
 from edge.errors import CloudRefused, CloudUnreachable, UpdateRefused
@@ -59,6 +60,18 @@ async def test_a_step_that_is_missing_is_taken_first(store, maker, keys):
     assert (await newest(store, keys, running="1.1")).head.manifest.version == "2.0"
     store.list(names[1])
     with pytest.raises(UpdateRefused, match=r"can be taken from 1\.1 on"):
+        await newest(store, keys)
+
+
+async def test_a_step_that_brings_the_next_key_is_taken_first(store, maker, keys):
+    maker.bundle("1.1", keys=[maker.next])
+    maker.bundle("1.2", keys=[Ed25519PrivateKey.generate()])  # which 1.1 brings
+    maker.bundle("1.4", form=2)
+    listed = ("1.1", "1.2", "1.3", "1.4")  # nothing is where 1.3 should be
+    store.list(*[(version, "x86-64", f"{version}.edgeupdate") for version in listed])
+    assert (await newest(store, keys)).head.manifest.version == "1.1"
+    store.list(("1.2", "x86-64", "1.2.edgeupdate"))
+    with pytest.raises(UpdateRefused, match="signed by nobody"):
         await newest(store, keys)
 
 
