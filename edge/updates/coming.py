@@ -88,19 +88,26 @@ class Coming:
             raise UpdateRefused(f"version {found.version} is not here any more: bring it again")
         before = self._kept.state.wanted
         is_same = before is not None and _is_same(before, found)
-        if before is not None and not is_same:
-            self.stop()
-        self._unwanted.clear()
         self._failures, self.next_try = 0, 0.0
         synced = self._kept.state.synced if is_same else 0
         by = self._kept.state.by if self._kept.state.install else by
         await self._kept.go_on(wanted=found, synced=synced, by=by)
+        if before is not None and not is_same:
+            self.stop()
         if before is not None and before.version != found.version:
             await self._throw_away(before)
 
     def stop(self) -> None:
-        """End what comes now: it is wanted no more."""
+        """End what comes now; if it is wanted still, it goes on from where it was."""
         self._unwanted.set()
+
+    async def is_here(self, ready: Found) -> None:
+        """Somebody brought that: what is no newer is wanted no more; a wish to install it stays."""
+        wanted = self._kept.state.wanted
+        if wanted is not None and Version(wanted.version) <= Version(ready.version):
+            await self._kept.go_on(wanted=None, synced=0)
+            await self._throw_away(wanted)
+            self._failures, self.next_try = 0, 0.0
 
     async def overtake(self, offered: Found, history: Sequence[Entry]) -> None:
         """Want what the server has by now in place of what it had; a wish to install it stays.
@@ -121,6 +128,7 @@ class Coming:
 
     async def fetch(self, wanted: Found) -> float:
         """Have it come here, as far as it does; seconds until it is tried again."""
+        self._unwanted.clear()
         before, self.next_try = self._kept.state.synced, 0.0
         try:
             await self._unless_unwanted(self._download(wanted))

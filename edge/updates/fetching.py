@@ -11,6 +11,7 @@ import asyncio
 import logging
 import os
 import shutil
+import threading
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
@@ -91,7 +92,20 @@ class Download:
                     await self._receive(pieces, descriptor, have, found.bytes, tell)
         finally:
             await asyncio.to_thread(os.close, descriptor)
-        await asyncio.to_thread(self._prove, part, found, keys)
+        await self._proven(part, found, keys)
+
+    async def _proven(self, part: Path, found: Found, keys: Sequence[Ed25519PublicKey]) -> None:
+        """Prove it; who does so is through, or has stopped, when this ends, however it does."""
+        stopped = threading.Event()
+        proof = asyncio.create_task(
+            asyncio.to_thread(self._prove, part, found, keys, stopped.is_set)
+        )
+        try:
+            await asyncio.shield(proof)
+        except asyncio.CancelledError:
+            stopped.set()
+            await asyncio.gather(proof, return_exceptions=True)
+            raise
 
     async def _receive(
         self,
@@ -132,11 +146,17 @@ class Download:
         if free - missing < self._reserve:
             raise full(missing + self._reserve, free)
 
-    def _prove(self, part: Path, found: Found, keys: Sequence[Ed25519PublicKey]) -> None:
+    def _prove(
+        self,
+        part: Path,
+        found: Found,
+        keys: Sequence[Ed25519PublicKey],
+        stop: Callable[[], bool],
+    ) -> None:
         with open_bundle(part, keys) as bundle:
             if bundle.manifest.version != found.version:
                 raise UpdateRefused(f"what came is version {bundle.manifest.version}")
-            bundle.prove()
+            bundle.prove(stop)
         part.replace(self._folder.bundle(found.version))
         sync_folder(self._folder.path)
 

@@ -220,6 +220,7 @@ class Updater:
 
     async def wake(self) -> None:
         """Look what is to be done: somebody brought an update."""
+        self._coming.stop()  # what comes may be here by now
         self._woken.set()
 
     async def _choose(self, version: str, *, again: bool) -> Found:
@@ -321,6 +322,8 @@ class Updater:
                 changed[name] = None
         if changed:
             await self._kept.change(**changed)
+        if ready is not None:
+            await self._coming.is_here(ready)
 
     async def _begin_by_itself(self) -> None:
         """What the settings say is done without anybody's word."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
+import threading
 import time
 from types import SimpleNamespace
 
@@ -12,6 +14,7 @@ import pytest
 from edge import config
 from edge.crypto.secrets import open_secrets, seal_secret
 from edge.errors import CloudError, LineClosed, StorageFull, UpdateRefused
+from edge.updates.bundle import Bundle
 from edge.updates.history import Deed
 from edge.updates.journal import Folder, Order, Trial
 from edge.updates.means import Means
@@ -746,3 +749,58 @@ async def test_a_failure_is_told_of_until_it_is_tried_again(box, maker, store):
         assert (await updater.install(again=True, by="anna")).failure is None
         # Nobody wants it now: it is what it was.
         assert (await updater.cancel(by="anna")).failure.version == "1.1"
+
+
+@pytest.mark.parametrize("version", ["1.1", "1.2"])
+async def test_what_is_brought_is_not_held_up_by_what_comes(box, maker, store, version):
+    """The line is bad, which is why somebody brings it."""
+    await offer(maker, store, size=9 * 1024**2)
+    brought = await asyncio.to_thread(maker.bundle, version, name="brought", size=9 * 1024**2)
+    one = box(by_itself="download")
+    store.cut_after = 5 * 1024**2
+    async with one.running() as updater:
+        await updater.look()
+        await one.until_said(lambda now: now.trouble)
+        one.opened.clear()
+        await updater.wake()  # it goes on, and waits for the calendar
+        await until(lambda: not one.updater._coming.next_try)
+        await asyncio.to_thread(shutil.copy, brought, one.folder.bundle(version))
+        await updater.wake()
+        now = await one.until(Phase.READY)
+        assert (now.version, now.trouble) == (version, "")
+        await updater.install(by="anna")
+        await one.until(Phase.WRITING)
+    assert (await one.do("order")).version == version
+    assert not one.folder.part("1.1").exists()
+
+
+async def test_what_is_proven_while_somebody_brings_something_is_proven_once(
+    box, maker, store, monkeypatch
+):
+    await offer(maker, store)
+    one, proving, go_on = box(), threading.Event(), threading.Event()
+    prove, who, most = Bundle.prove, [], []
+
+    def slowly(self, stop=lambda: False):
+        who.append(1)
+        most.append(len(who))
+        if not proving.is_set():
+            proving.set()
+            assert go_on.wait(PATIENCE)
+        try:
+            prove(self, stop)
+        finally:
+            who.pop()
+
+    monkeypatch.setattr(Bundle, "prove", slowly)
+    async with one.running() as updater:
+        await updater.look()
+        await updater.download()
+        await asyncio.to_thread(proving.wait, PATIENCE)
+        await updater.wake()
+        for _ in range(20):
+            await asyncio.sleep(0.01)
+        go_on.set()
+        await one.until(Phase.READY)
+    assert max(most) == 1
+    assert await one.deeds() == [Deed.FETCHED]
