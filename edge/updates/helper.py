@@ -60,6 +60,10 @@ class _StoppedEachTime(UpdateRefused):
     """Power cuts, or something in the update itself."""
 
 
+class _Damaged(UpdateRefused):
+    """What lies here is not what came, and was proven then: it goes, and may come again."""
+
+
 class Helper:
     """It.
 
@@ -122,6 +126,8 @@ class Helper:
             try:
                 self._note(deed, order.version, why=str(error), by=order.by, cause=_cause(error))
             finally:  # a disk that is full must not have it tried for ever
+                if order.act == "install":
+                    self._give_up(order, is_damaged=isinstance(error, _Damaged))
                 self._folder.drop_order(order)
                 self._folder.write_begun(order.version, 0)
             raise
@@ -145,6 +151,16 @@ class Helper:
         self._folder.drop_order(order)
         self.start_anew()
         return "written"
+
+    def _give_up(self, order: Order, *, is_damaged: bool) -> None:
+        """Leave nothing of it that is in the way of the next one, as a try before may have."""
+        with contextlib.suppress(UpdateRefused, OSError):
+            if is_damaged:
+                self._folder.bundle(order.version).unlink(missing_ok=True)
+            trial, running = self._folder.trial(), self._place.version
+            if trial is not None and trial.version == order.version != running:
+                self._loader().forget_others(running)  # or what may start is judged
+                self._folder.drop_trial()
 
     def write(
         self,
@@ -170,12 +186,16 @@ class Helper:
             if manifest.version != order.version:
                 raise UpdateRefused(f"{path.name} is version {manifest.version}")
             manifest.check_for(self._place.kind, running, may_go_back=may_go_back)
-            bundle.prove()
+            try:
+                bundle.prove()
+            except UpdateRefused as error:
+                raise _Damaged(str(error), hint=error.hint) from error
             _refuse_unwanted(holds)  # up to here nothing was changed
             disk, loader = self._disk(running), self._loader()
             slot = disk.other_slot(running)
             log.info("writing version %s into %s", manifest.version, slot.root.node)
             loader.forget_others(running)
+            self._folder.drop_trial()  # of a try that was cut: it does not start
             disk.name(slot.verity, EMPTY)
             disk.name(slot.root, EMPTY)
             told = _Told(self._folder, bundle)
@@ -378,6 +398,8 @@ def _refuse_unwanted(holds: Callable[[], bool]) -> None:
 def _cause(error: Exception) -> Cause:
     if isinstance(error, _StoppedEachTime):
         return Cause.POWER
+    if isinstance(error, _Damaged):
+        return Cause.LINE
     return Cause.MOMENT if isinstance(error, NotNow) else Cause.ITSELF
 
 

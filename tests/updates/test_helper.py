@@ -447,6 +447,54 @@ def test_an_order_that_stops_the_machine_each_time_is_given_up(machine, maker):
     assert machine.labels()[3] == EMPTY
 
 
+@pytest.mark.parametrize("is_pi", [False, True])
+def test_what_is_given_up_in_the_end_is_on_trial_no_more(request, maker, is_pi):
+    """The last cut came between the trial and what starts it."""
+    machine = request.getfixturevalue("card" if is_pi else "machine")
+    machine.order(maker.bundle(machine="rpi" if is_pi else "x86-64"))
+
+    def put(*_):
+        raise Power
+
+    for _ in range(3):
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(type(machine.loader), "put", put)
+            with pytest.raises(Power):
+                machine.helper().run()
+    assert machine.folder.trial() is not None
+    with pytest.raises(UpdateRefused, match="stopped each of the 3 times"):
+        machine.helper().run()
+    # Or nothing else could be installed until somebody starts the machine anew.
+    assert machine.folder.trial() is None
+
+
+def test_what_failed_after_a_cut_is_on_trial_no_more(machine, maker):
+    machine.order(maker.bundle())
+    with pytest.raises(Power):
+        machine.helper(loader=CutLoader(machine.loader, before=True)).run()
+    path = machine.folder.bundle("1.1")
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(UpdateRefused, match="should have"):
+        machine.helper().run()
+    assert machine.folder.trial() is None
+    assert machine.deeds() == [(Deed.NOT_WRITTEN, "1.1")]
+
+
+def test_what_came_damaged_off_the_disk_is_fetched_anew(machine, maker):
+    """A cell of the disk is weak; the version has no fault, and somebody may have it again."""
+    machine.order(maker.bundle())
+    path = machine.folder.bundle("1.1")
+    data = bytearray(path.read_bytes())
+    data[-10] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(UpdateRefused, match="is damaged"):
+        machine.helper().run()
+    assert not path.exists()
+    [entry] = machine.folder.history()
+    assert (entry.deed, entry.cause) == (Deed.NOT_WRITTEN, Cause.LINE)
+    assert machine.starts == ["1.0"]
+
+
 def test_a_disk_that_is_too_small_keeps_what_runs(machine, maker):
     machine.order(maker.bundle(size=3 * MIB))
     with pytest.raises(UpdateRefused, match="the update needs more"):
