@@ -1,10 +1,11 @@
 """What is wanted comes here, as far as the line, the calendar and the disk let it.
 
 Promises that nothing which can't come holds up what can: a bundle that the server has removed is
-wanted no more, and neither is one of which the server has a newer, or another, by now. Nor is one
-that came in one go and is damaged: it would be the next time, too, and a person has to want it
-again. One that was cut in between may be of two files, and is fetched anew, three times and ever
-later.
+wanted no more, and neither is one of which the server has a newer, or another, by now. What took a
+place so comes to its end, for a newer one too: a line that needs longer for a version than there is
+until the next would have none come. One that came in one go and is damaged is not wanted: it would
+be the next time, too, and a person has to want it again. One that was cut in between may be of two
+files, and is fetched anew, three times and ever later.
 """
 
 from __future__ import annotations
@@ -71,15 +72,18 @@ class Coming:
         self._clock = clock
         self._unwanted = asyncio.Event()
         self._failures = 0
+        self._is_refused = False
+        """The server has it, as it says, and does not give it."""
         self.next_try = 0.0
         """When what broke off is taken up again; 0 while nothing waits for that."""
 
-    async def want(self, found: Found, by: str) -> None:
+    async def want(self, found: Found, by: str, *, keeps_place: bool = False) -> None:
         """Have it come from now on, in place of what was wanted.
 
         Args:
             found: It.
             by: Who says so; whoever wants it installed stays who they are.
+            keeps_place: Whether it comes to its end, whatever the server has by then.
 
         Raises:
             UpdateRefused: It is not known where from.
@@ -88,10 +92,10 @@ class Coming:
             raise UpdateRefused(f"version {found.version} is not here any more: bring it again")
         before = self._kept.state.wanted
         is_same = before is not None and _is_same(before, found)
-        self._failures, self.next_try = 0, 0.0
+        self._failures, self.next_try, self._is_refused = 0, 0.0, False
         synced = self._kept.state.synced if is_same else 0
         by = self._kept.state.by if self._kept.state.install else by
-        await self._kept.go_on(wanted=found, synced=synced, by=by)
+        await self._kept.go_on(wanted=found, synced=synced, by=by, keeps_place=keeps_place)
         if before is not None and not is_same:
             self.stop()
         if before is not None and before.version != found.version:
@@ -124,7 +128,10 @@ class Coming:
             has_failed(history, offered.version) or was_cancelled(history, offered.version)
         ):
             return
-        await self.want(offered, self._kept.state.by)
+        if is_other and self._kept.state.keeps_place and not self._is_refused:
+            return
+        keeps_place = is_other or self._kept.state.keeps_place
+        await self.want(offered, self._kept.state.by, keeps_place=keeps_place)
 
     async def fetch(self, wanted: Found) -> float:
         """Have it come here, as far as it does; seconds until it is tried again."""
@@ -139,6 +146,7 @@ class Coming:
             if isinstance(error, CloudRefused) and error.status in _GONE:
                 await self._let_go(wanted)
                 return 1.0
+            self._is_refused = isinstance(error, CloudRefused)
             self._failures = 0 if self._kept.state.synced > before else self._failures + 1
             await self._kept.say(error)
             return self._later()
@@ -234,4 +242,6 @@ class Coming:
 
 def _is_same(one: Found, other: Found) -> bool:
     """Whether it is the same file."""
-    return (one.version, one.etag, one.where) == (other.version, other.etag, other.where)
+    return all(
+        getattr(one, it) == getattr(other, it) for it in ("version", "etag", "where", "bytes")
+    )

@@ -105,6 +105,8 @@ class State(msgspec.Struct, kw_only=True):
     """It is to come here,"""
     synced: int = 0
     """and so many bytes of it are here for certain."""
+    keeps_place: bool = False
+    """It took the place of another one that was coming, and gives it to none."""
     ready: Found | None = None
     """It is here, whole and proven."""
     install: bool = False

@@ -332,22 +332,25 @@ class Updater:
             return
         history = await asyncio.to_thread(self._folder.history)
         offered, ready = state.offered, state.ready
-        is_newer = offered is not None and (
-            ready is None or Version(ready.version) < Version(offered.version)
-        )
-        if offered is not None and is_newer and has_failed(history, offered.version) is None:
-            if not was_cancelled(history, offered.version):
-                await self._coming.want(offered, "edge")
-        elif (
-            how == "install"
-            and ready is not None
-            and not state.install
-            and has_failed(history, ready.version) is None
-            and not was_cancelled(history, ready.version)
-            and not await asyncio.to_thread(self._ordering.is_busy)
-            and _in_hours(self._hours, self._clock())
-        ):
-            await self._ordering.wish("edge")
+        if ready is not None:  # before one that is newer, or a slow line would have none installed
+            is_now = how == "install" and _in_hours(self._hours, self._clock())
+            if state.install and (is_now or state.by != "edge"):
+                return
+            if state.install:
+                await self._kept.change(install=False)  # it was not quiet in these hours
+            elif (
+                is_now
+                and has_failed(history, ready.version) is None
+                and not was_cancelled(history, ready.version)
+                and not await asyncio.to_thread(self._ordering.is_busy)
+            ):
+                await self._ordering.wish("edge")
+                return
+        if offered is None or has_failed(history, offered.version) is not None:
+            return
+        is_newer = ready is None or Version(ready.version) < Version(offered.version)
+        if is_newer and not was_cancelled(history, offered.version):
+            await self._coming.want(offered, "edge")
 
 
 def _in_hours(rules: Sequence[Rule], now: float) -> bool:

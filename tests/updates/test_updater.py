@@ -804,3 +804,87 @@ async def test_what_is_proven_while_somebody_brings_something_is_proven_once(
         await one.until(Phase.READY)
     assert max(most) == 1
     assert await one.deeds() == [Deed.FETCHED]
+
+
+async def test_what_took_a_place_keeps_it_or_a_slow_line_has_no_end(box, maker, store):
+    """A version a week, and a line that needs longer for one: it is not thrown away twice."""
+    for version in ("1.1", "1.2", "1.3"):
+        await asyncio.to_thread(maker.bundle, version, size=9 * 1024**2)
+    one = box()
+    store.cut_after = 5 * 1024**2
+    async with one.running() as updater:
+        for version in ("1.1", "1.2", "1.3"):
+            store.list((version, "x86-64", f"{version}.edgeupdate"))
+            await updater.look()
+            if version == "1.1":
+                await updater.download()
+            wanted = min(version, "1.2")
+            now = await one.until_said(lambda now: now.trouble)
+            assert (now.phase, now.version) == (Phase.FETCHING, wanted)
+            assert now.newer is None or (version, now.newer.version) == ("1.3", "1.3")
+        store.cut_after = None
+        await updater.wake()
+        now = await one.until(Phase.OFFERED)
+        assert (now.here, now.version) == ("1.2", "1.3")
+        await updater.download()  # and the next may be overtaken again
+        await one.until(Phase.READY)
+    assert await one.deeds() == [Deed.FETCHED, Deed.FETCHED]
+
+
+async def test_what_the_server_refuses_for_good_keeps_no_place(box, maker, store):
+    await offer(maker, store)
+    one = box()
+    one.opened.clear()
+    async with one.running() as updater:
+        await updater.look()
+        await updater.download()
+        await offer(maker, store, "1.2")
+        await updater.look()
+        store.status = 403
+        one.opened.set()
+        await one.until_said(lambda now: now.trouble)
+        one.opened.clear()
+        store.status = 0
+        await offer(maker, store, "1.3")
+        now = await updater.look()
+        assert (now.phase, now.version) == (Phase.FETCHING, "1.3")
+
+
+async def test_what_is_here_is_installed_before_a_newer_one_comes(box, maker, store):
+    """Or a box whose line is slow would never install any."""
+    await offer(maker, store)
+    one = box(by_itself="install", hours=("00:00-24:00",))
+    one.quiet = False
+    async with one.running() as updater:
+        await updater.look()
+        await one.until(Phase.WAITING)
+        await offer(maker, store, "1.2")
+        one.opened.clear()  # it does not come
+        await updater.look()
+        for _ in range(20):
+            await asyncio.sleep(0.01)
+        one.quiet = True
+        await updater.wake()
+        await one.until(Phase.WRITING)
+    assert (await one.do("order")).version == "1.1"
+
+
+async def test_what_was_not_quiet_in_its_hours_waits_for_the_next(box, maker, store):
+    """Or the machine would start anew at noon."""
+    await offer(maker, store)
+    one = box(by_itself="install", hours=("00:00-24:00",))
+    one.quiet = False
+    async with one.running() as updater:
+        await updater.look()
+        await one.until(Phase.WAITING)
+        updater._hours.clear()  # they are over
+        await updater.wake()
+        await one.until(Phase.READY)
+        one.quiet = True
+        await updater.wake()
+        for _ in range(10):
+            await asyncio.sleep(0.01)
+        assert (await updater.standing()).phase is Phase.READY
+        await updater.install(by="anna")  # who says so needs no hours
+        await one.until(Phase.WRITING)
+    assert (await one.do("order")).by == "anna"
