@@ -210,6 +210,11 @@ class Folder:
         """Where one lies that is being copied from a stick."""
         return self.path / f"{_BROUGHT}{version}{SUFFIX}.part"
 
+    def drop_copies(self) -> None:
+        """Delete what was being copied from sticks; for who knows that nobody does so now."""
+        for path in self.path.glob(f"{_BROUGHT}*{SUFFIX}.part"):
+            path.unlink(missing_ok=True)
+
     def whole(self) -> list[Path]:
         """Those that are whole, whoever put them here."""
         return sorted(self.path.glob(f"*{SUFFIX}"))

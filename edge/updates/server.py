@@ -127,7 +127,10 @@ class UpdateServer:
     ) -> Seen | None:
         if url.endswith(SUFFIX):
             seen = await self.head(url, keys)
-            return seen if Version(running) < Version(seen.head.manifest.version) else None
+            if not Version(running) < Version(seen.head.manifest.version):
+                return None
+            seen.head.manifest.check_for(machine, running)
+            return seen
         folder = url if url.endswith("/") else f"{url}/"
         refused: UpdateRefused | CloudRefused | None = None
         for one in await self._index(folder, machine, running):

@@ -121,6 +121,7 @@ def bring(
         manifest.check_for(place.kind, place.version)
         folder.make()
         with _alone(folder, patience):
+            folder.drop_copies()  # of a stick that was pulled out
             if not _has(folder.bundle(manifest.version), manifest, keys):
                 free = shutil.disk_usage(folder.path).free
                 if free < 2 * total:

@@ -75,6 +75,15 @@ async def test_a_step_that_brings_the_next_key_is_taken_first(store, maker, keys
         await newest(store, keys)
 
 
+async def test_one_that_is_for_others_is_refused_before_all_of_it_comes(store, maker, keys):
+    maker.bundle("1.1", machine="rpi")
+    with pytest.raises(UpdateRefused, match="this machine is x86-64"):
+        await newest(store, keys, url=f"{store.url}1.1.edgeupdate")
+    maker.bundle("2.0", minimum="1.1")
+    with pytest.raises(UpdateRefused, match=r"can be taken from 1\.1 on"):
+        await newest(store, keys, url=f"{store.url}2.0.edgeupdate")
+
+
 async def test_what_the_list_says_beyond_the_truth_is_not_believed(store, maker, keys):
     maker.bundle("1.1")
     store.list(("9.9", "x86-64", "1.1.edgeupdate"))

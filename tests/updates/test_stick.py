@@ -137,6 +137,16 @@ def test_a_copy_that_is_damaged_by_now_is_made_again(stick, maker, keys, place, 
     assert folder.bundle("1.1").read_bytes() == path.read_bytes()
 
 
+def test_what_a_stick_that_was_pulled_out_left_goes_with_the_next(
+    stick, maker, keys, place, folder
+):
+    """Whoever copied it was ended with the stick; a box without a line has nobody else to do so."""
+    folder.make()
+    folder.copying("1.05").write_bytes(b"half of it")
+    bring(folder, put(stick, maker), keys, place, by="anna")
+    assert not list(folder.path.glob("*.part"))
+
+
 def test_one_that_was_not_wanted_is_in_the_history_when_it_is_brought_again(
     stick, maker, keys, place, folder
 ):
