@@ -58,6 +58,8 @@ _LEFT: Final = 3600.0
 """Seconds after which nobody uses a box aside any more."""
 _PEOPLE: Final = frozenset({Needs.PASSPHRASE, Needs.NEW_PASSPHRASE})
 """What somebody has to come for, however good the version is."""
+_PASSING: Final = {Needs.SERVER: Cause.LINE, Needs.ADMIN: Cause.MOMENT}
+"""What a box may wait for that no version is to blame for: it may be tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,8 @@ class Proving:
         self._trip = trip
         self._closing = closing
         self._abandoned: set[asyncio.Task[None]] = set()
+        self.cause = Cause.ITSELF
+        """Whether what was found wrong is the version's fault, or may be."""
 
     async def run(self, reached: Collection[str] = (), ailing: Collection[str] = ()) -> list[Check]:
         """Look at everything, or up to the first thing that is wrong.
@@ -124,6 +128,8 @@ class Proving:
                 why = "it takes too long"
             except (EdgeError, OSError, httpx.HTTPError) as error:
                 why = str(error) or type(error).__name__
+                if isinstance(error, KeyLocked):
+                    self.cause = _PASSING.get(error.needs, Cause.ITSELF)
             except Exception as error:
                 log.exception("a check met a defect")
                 why = type(error).__name__
@@ -163,36 +169,34 @@ class Proving:
         loop = asyncio.get_running_loop()
         left, before = self._service, loop.time()
         while True:
-            wrong, waits = await self._not_running(ailing)
-            if not wrong:
+            wrong = await self._not_running(ailing)
+            if wrong is None:
                 return
             now = loop.time()
-            if not waits:
+            if not (isinstance(wrong, KeyLocked) and wrong.needs in _PEOPLE):
                 left -= now - before
             before = now
             if left < 0:
-                raise EdgeError(wrong)
+                raise wrong
             await asyncio.sleep(_LOOK)
 
-    async def _not_running(self, ailing: Collection[str]) -> tuple[str, bool]:
-        """What is wrong; whether that is a passphrase which nobody has entered yet."""
+    async def _not_running(self, ailing: Collection[str]) -> EdgeError | OSError | None:
+        """What is wrong; of a service that waits for somebody or something, that it does."""
         try:
             parts = await parts_of_service(self._folder)
             if parts is None:
-                return "the service does not run", False
+                return EdgeError("the service does not run")
             if set(parts) == {"start"}:
-                return "the service has not started yet", False
+                return EdgeError("the service has not started yet")
             await ask_service(self._folder, "prove")
-        except KeyLocked as error:
-            return str(error), error.needs in _PEOPLE
         except (FileNotFoundError, EdgeError) as error:
-            return str(error), False
+            return error
         failing = [
             f"{name}: {state}"
             for name, state in sorted(parts.items())
             if state != "running" and name not in ailing
         ]
-        return "; ".join(failing), False
+        return EdgeError("; ".join(failing)) if failing else None
 
     async def _commits(self) -> None:
         if await ask_service(self._folder, "prove") is None:
@@ -300,5 +304,5 @@ async def prove_trial(proving: Proving, trial: Trial) -> None:
     found: Sequence[Check] = await proving.run(trial.reached, trial.ailing)
     for check in found:
         if not check.ok:
-            cause = Cause.LINE if check.name == ARCHIVES else Cause.ITSELF
+            cause = Cause.LINE if check.name == ARCHIVES else proving.cause
             raise NotProven(f"{check.name}: {check.why}", cause)
