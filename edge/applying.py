@@ -3,7 +3,7 @@
 Owns the wish for it, the wait for a moment in which nothing is under way, and the news of settings
 that had to be taken back. Promises that nothing that is under way is ended for it: no request of an
 association, no study on its way to a peer, no upload and no download. The wait is for a natural gap
-first, in which associations are silent, too. Where devices follow upon each other without one, new
+first, in which associations do nothing, too. Where devices follow upon each other without one, new
 ones are told to come again in a moment (PS3.8 9.3.4, transient); where one keeps its association
 open all the same, that is ended between two of its requests. Devices are not kept out for what they
 can't end: while something else takes long, they are let in.

@@ -65,6 +65,8 @@ class Association:
         self._certificate: bytes | None = None
         self.heard = 0.0
         """When a PDU last came, seconds of the loop's clock."""
+        self.worked = 0.0
+        """When it began, or a request but C-ECHO was last answered; likewise."""
         self._task: asyncio.Task[None] | None = None
         self._caller: Caller | None = None
         # What came and waits: the A-ASSOCIATE-RQ, then requests, then None for A-RELEASE-RQ.
@@ -289,6 +291,7 @@ class Association:
             more = f" and {len(accepted.refused) - 5} more" if len(accepted.refused) > 5 else ""
             self._log(logging.WARNING, "proposed what was not accepted: %s%s", shown, more)
         self._case.accepted(accepted)
+        self.worked = asyncio.get_running_loop().time()
         self._assembly.contexts = self.contexts = accepted.contexts
         self.layer.accept(accepted.pdu, fragment_size=accepted.fragment_size)
         self._log(logging.INFO, "associated (%s)", request.implementation or "no version name")
@@ -330,6 +333,8 @@ class Association:
                 if operation.status is None:
                     await operation.respond(Status.PROCESSING_FAILURE)
         self._open.remove(operation)
+        if command.field != CommandField.C_ECHO:
+            self.worked = asyncio.get_running_loop().time()
         self._case.answered(operation)
         self._answered += 1
         self._failed += operation.status != Status.SUCCESS

@@ -56,6 +56,10 @@ class Member(Protocol):
     def heard(self) -> float:
         """When it last said something; seconds of the event loop's clock."""
 
+    @property
+    def worked(self) -> float:
+        """When it began, or a request of it but C-ECHO was last answered; likewise."""
+
     def give_way(self, why: str) -> None:
         """End now; *why* is for the peer's line in the log. It leaves as soon as it is gone."""
 
@@ -97,9 +101,12 @@ class Connections:
 
     @property
     def is_quiet(self) -> bool:
-        """Whether every association has nothing under way, and was silent for long."""
+        """Whether every association has nothing under way, and did nothing for long.
+
+        One that is kept open by a C-ECHO now and then does nothing.
+        """
         since = self._clock() - STALE_SECONDS
-        return all(not each.is_busy and each.heard < since for each in self._associated)
+        return all(not each.is_busy and each.worked < since for each in self._associated)
 
     @property
     def is_idle(self) -> bool:

@@ -17,6 +17,7 @@ class Fake:
     is_busy: bool = False
     is_ending: bool = False
     heard: float = 0.0
+    worked: float = 0.0
     whys: list[str] = field(default_factory=list)
 
     def give_way(self, why):
@@ -204,20 +205,27 @@ def test_where_nobody_is_let_in_those_who_are_in_stay():
 def test_it_is_idle_while_no_request_is_under_way_however_lately_one_was():
     connections = Connections(10, clock=lambda: 1000.0)
     assert connections.is_idle
-    associated(connections, Fake(heard=999.0))
+    associated(connections, Fake(heard=999.0, worked=999.0))
     assert connections.is_idle
     assert not connections.is_quiet
     associated(connections, Fake(heard=0.0, is_busy=True))
     assert not connections.is_idle
 
 
-def test_it_is_quiet_once_every_association_was_silent_for_long():
+def test_it_is_quiet_once_every_association_did_nothing_for_long():
     connections = Connections(9, clock=lambda: 1000.0)
     assert connections.is_quiet
-    associated(connections, Fake(heard=900.0))
+    associated(connections, Fake(worked=900.0))
     assert connections.is_quiet
-    associated(connections, Fake(heard=900.0, is_busy=True))
+    associated(connections, Fake(worked=900.0, is_busy=True))
     assert not connections.is_quiet
     lively = Connections(9, clock=lambda: 1000.0)
-    associated(lively, Fake(heard=999.0))
+    associated(lively, Fake(worked=999.0))
     assert not lively.is_quiet
+
+
+def test_one_that_is_kept_open_by_echoes_alone_is_quiet():
+    """Nothing that waits for a quiet moment, such as an update, may wait for it for ever."""
+    connections = Connections(9, clock=lambda: 1000.0)
+    associated(connections, Fake(heard=999.0, worked=900.0))
+    assert connections.is_quiet

@@ -68,6 +68,19 @@ async def test_nagles_algorithm_is_off():
         assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
 
 
+async def test_echoes_are_heard_and_are_no_work():
+    async with serving() as server, connected(server.port) as peer:
+        await peer.associate()
+        (association,) = server._shared.connections
+        assert association.worked > 0, "who associates is about to ask"
+        association.heard = association.worked = 0.0
+        assert await peer.echo() == 0
+        assert association.heard > association.worked == 0.0
+        peer.store(bytes(16))
+        await peer.status()
+        await raw.until(lambda: association.worked > 0)
+
+
 async def test_stopping_aborts_associations_and_discards_what_is_half_there():
     admission = RecordingAdmission()
     async with asyncio.TaskGroup() as group:
