@@ -161,8 +161,6 @@ class Carrier:
                 "the machine is being reset to its first day", hint="it restarts by itself"
             )
         self._ending = wish
-        if isinstance(wish, wishes.PowerOff):
-            note_power(self._places, "ending", self._clock)
 
     def _carry_network(self, wish: wishes.Network | wishes.Keep | wishes.Back) -> None:
         match wish:
@@ -192,7 +190,12 @@ class Carrier:
             case wishes.Restart():
                 self._tools.run("systemctl", "--no-block", "reboot")
             case wishes.PowerOff():
-                self._tools.run("systemctl", "--no-block", "poweroff")
+                note_power(self._places, "ending", self._clock)
+                try:
+                    self._tools.run("systemctl", "--no-block", "poweroff")
+                except MachineRefused:  # it stays on, and takes what comes
+                    note_power(self._places, "stays", self._clock)
+                    raise
             case wishes.Wipe():
                 wipe(self._places, self._tools)
 

@@ -2,7 +2,8 @@
 
 Owns what of a disk is a trouble. Root runs smartctl (smartmontools) and reads the kernel's files,
 and writes ``health.json``; whoever shows the state of the box reads that. A disk that tells
-nothing, as most sticks and memory cards, is passed over: nothing is said of it. Calls block.
+nothing, as most sticks and memory cards, is passed over: nothing is said of it. One that hangs
+while it is asked is said so, and keeps no other from being heard. Calls block.
 
 Sources: ATA attributes 5, 197, 198 (ACS-4 calls them vendor specific; every vendor has them so);
 NVMe base specification 2.0, 5.16.1.3 (critical warning, percentage used); eMMC 5.1 (JESD84-B51)
@@ -12,6 +13,7 @@ NVMe base specification 2.0, 5.16.1.3 (critical warning, percentage used); eMMC 
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -43,7 +45,8 @@ _OLD: Final = 3600.0
 """Seconds after which what root saw is not said any more: the timer does not run."""
 _ANY_STATUS: Final = range(256)
 """smartctl's exit status is a set of bits, of which most are findings."""
-
+_PATIENCE: Final = 45.0
+"""Seconds for all disks to say how they are."""
 
 _MAINS: Final = {
     "line": "there",
@@ -178,28 +181,55 @@ def read_machine(
     )
 
 
-def look(places: Places, tools: Tools, clock: Callable[[], float] = time.time) -> Looked:
-    """Look at every disk, and write down what is seen; as root."""
-    found = Looked(clock(), tuple(_disks(places, tools)))
+def look(
+    places: Places,
+    tools: Tools,
+    clock: Callable[[], float] = time.time,
+    *,
+    patience: float = _PATIENCE,
+) -> Looked:
+    """Look at every disk, and write down what is seen; as root.
+
+    Args:
+        places: Of this machine.
+        tools: Its programs.
+        clock: POSIX seconds.
+        patience: Seconds for all disks together.
+    """
+    found = Looked(clock(), tuple(_disks(places, tools, patience)))
     write_open(places.health, msgspec.json.encode(found))
     return found
 
 
-def _disks(places: Places, tools: Tools) -> Iterator[DiskHealth]:
+def _disks(places: Places, tools: Tools, patience: float) -> Iterator[DiskHealth]:
     try:
         names = sorted(one.name for one in places.blocks.iterdir())
     except OSError:
         return
-    for name in names:
-        if name.startswith(_PASSED_OVER) or "boot" in name or not (places.blocks / name).is_dir():
-            continue
-        told = (
-            _card(places.blocks / name)
-            if name.startswith("mmcblk")
-            else _smart(name, places, tools)
-        )
-        if told is not None:
-            yield told
+    told: dict[str, DiskHealth | None] = {}
+
+    def ask(name: str) -> None:
+        block = places.blocks / name
+        told[name] = _card(block) if name.startswith("mmcblk") else _smart(name, places, tools)
+
+    # All at once. The kernel may hold whoever asks a disk that fails, past any signal: that thread
+    # is left behind.
+    asked = {
+        name: threading.Thread(target=ask, args=(name,), daemon=True)
+        for name in names
+        if not name.startswith(_PASSED_OVER)
+        and "boot" not in name
+        and (places.blocks / name).is_dir()
+    }
+    for one in asked.values():
+        one.start()
+    until = time.monotonic() + patience
+    for name, one in asked.items():
+        one.join(max(0.0, until - time.monotonic()))
+        if one.is_alive():
+            yield DiskHealth(name, problem=f"it did not say within {patience:.0f} s how it is")
+        elif (found := told.get(name)) is not None:
+            yield found
 
 
 def _card(block: Path) -> DiskHealth | None:

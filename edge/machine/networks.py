@@ -3,7 +3,8 @@
 Owns its own files in ``/run/systemd/network`` (no other one there), ``network.json`` in what is
 kept, and ``network.json`` in ``/run/edge-machine``, which everybody reads. Promises that a setting
 that nobody kept is gone after two minutes, or after a restart: what is kept is written when
-somebody says so who sees that it works, and not before. Calls block.
+somebody says so who sees that it works, and not before; and that who keeps a setting and the clock
+that takes it back, two processes, do so one after the other. Calls block.
 
 Crash order of a try: it is written down -> the clock that takes it back runs -> networkd has its
 files. Cut short anywhere, the clock or the next start brings back what is kept.
@@ -12,6 +13,7 @@ files. Cut short anywhere, the clock or the next start brings back what is kept.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -104,15 +106,16 @@ class Networks:
             MachineRefused: They are none, or networkd can't be reached; nothing has changed then.
         """
         settings = checked_network(settings)
-        state = NetworkState(self._kept(), settings, self._clock() + TRIED_SECONDS)
-        self._tell(state)
-        try:
-            self._tools.run("systemctl", "restart", _TIMER)
-            self._apply(settings)
-        except MachineRefused:
-            self.back()
-            raise
-        return state
+        with self._alone():
+            state = NetworkState(self._kept(), settings, self._clock() + TRIED_SECONDS)
+            self._tell(state)
+            try:
+                self._tools.run("systemctl", "restart", _TIMER)
+                self._apply(settings)
+            except MachineRefused:
+                self._back()
+                raise
+            return state
 
     def keep(self) -> None:
         """What is tried stays.
@@ -120,20 +123,25 @@ class Networks:
         Raises:
             MachineRefused: Nothing is tried: it went back before.
         """
-        tried = read_network(self._places).tried
-        if tried is None:
-            raise MachineRefused(
-                "no network settings wait to be kept: they went back",
-                hint="set them again, and keep them within two minutes",
-            )
-        self._places.kept.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_file(self._places.network_kept, msgspec.json.encode(tried))
-        self._tell(NetworkState(tried))
-        with contextlib.suppress(MachineRefused):  # it finds nothing that is tried
-            self._tools.run("systemctl", "stop", _TIMER)
+        with self._alone():
+            tried = read_network(self._places).tried
+            if tried is None:
+                raise MachineRefused(
+                    "no network settings wait to be kept: they went back",
+                    hint="set them again, and keep them within two minutes",
+                )
+            self._places.kept.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_file(self._places.network_kept, msgspec.json.encode(tried))
+            self._tell(NetworkState(tried))
+            with contextlib.suppress(MachineRefused):  # it finds nothing that is tried
+                self._tools.run("systemctl", "stop", _TIMER)
 
     def back(self) -> bool:
         """What was kept before holds again, if anything else is tried; whether it was."""
+        with self._alone():
+            return self._back()
+
+    def _back(self) -> bool:
         if read_network(self._places).tried is None:
             return False
         kept = self._kept()
@@ -144,6 +152,16 @@ class Networks:
         with contextlib.suppress(MachineRefused):
             self._tools.run("systemctl", "stop", _TIMER)
         return True
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        flags = os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(self._places.network_state.with_suffix(".lock"), flags, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
 
     def _kept(self) -> NetworkSettings:
         try:

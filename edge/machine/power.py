@@ -55,7 +55,7 @@ def note_power(places: Places, event: str, clock: Callable[[], float] = time.tim
 
     Args:
         places: Of this machine.
-        event: One of `edge.machine.wishes.Power`, or ``ending``.
+        event: One of `edge.machine.wishes.Power`, ``ending``, or ``stays``: it can't end.
         clock: POSIX seconds.
     """
     before = read_power(places)
@@ -68,6 +68,8 @@ def note_power(places: Places, event: str, clock: Callable[[], float] = time.tim
             pass
         case "line" | "battery" | "low" | "ending" if event != before.state:
             changed = {"state": event, "since": clock()}
+        case "stays" if before.state == "ending":
+            changed = {"state": "", "since": clock()}  # the UPS says anew how it is
         case "replace":
             changed = {"replace": True}
         case "lost" | "found":

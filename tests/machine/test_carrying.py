@@ -13,7 +13,7 @@ from edge.errors import MachineRefused
 from edge.machine.asking import Answer, NoAnswer, ask, is_there, leave
 from edge.machine.carrying import Carrier
 from edge.machine.networks import read_network
-from edge.machine.power import read_power
+from edge.machine.power import note_power, read_power
 from edge.machine.wishers import check_wisher, user_of
 from edge.machine.wishes import (
     LONGEST,
@@ -100,6 +100,15 @@ def test_what_ends_the_machine_is_answered_before(machine, carrier):
     assert carried(carrier, machine.places, PowerOff()).done
     assert machine.called[1:] == ["systemctl --no-block poweroff"]
     assert read_power(machine.places).state == "ending"
+
+
+def test_a_machine_that_can_not_power_off_takes_what_comes_again(machine, carrier):
+    machine.breaks("systemctl")
+    with pytest.raises(MachineRefused):
+        carried(carrier, machine.places, PowerOff())
+    assert read_power(machine.places).state == ""
+    note_power(machine.places, "line")
+    assert read_power(machine.places).state == "line"
 
 
 def test_what_a_battery_says_is_there_for_everybody(machine, carrier):

@@ -58,6 +58,24 @@ def test_a_disk_that_is_sound(machine, seen):
     assert seen(NVME, "nvme0n1")[0].worn == 7
 
 
+def test_a_disk_that_hangs_is_said_and_keeps_none_from_being_heard(machine):
+    """The kernel may hold whoever asks it for minutes: such a disk is about to fail."""
+    for name in ("sda", "sdb", "sdc"):
+        (machine.places.blocks / name).mkdir(parents=True)
+    machine.says("smartctl", json.dumps(ATA))
+    program = machine.root / "programs/smartctl"
+    usual = program.read_text().removeprefix("#!/bin/sh\n")
+    program.write_text(f"#!/bin/sh\ncase $* in *sdb) exec /bin/sleep 15;; esac\n{usual}")
+    disks = look(machine.places, machine.tools, patience=3).disks
+    assert [(one.name, bool(one.problem)) for one in disks] == [
+        ("sda", False),
+        ("sdb", True),
+        ("sdc", False),
+    ]
+    [trouble] = read_machine(machine.places, None).troubles()
+    assert trouble == "Disk sdb: it did not say within 3 s how it is"
+
+
 @pytest.mark.parametrize(
     ("said", "problem", "is_failing"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from edge.machine.networks import (
     read_network,
 )
 from edge.machine.wishes import NetworkSettings
+from tests.image.waiting import until
 from tests.machine.machines import machine_in
 
 FIXED = NetworkSettings(address=("192.168.1.10/24",), gateway=("192.168.1.1",))
@@ -82,6 +84,25 @@ def test_what_went_back_can_not_be_kept(networks):
     networks.back()
     with pytest.raises(MachineRefused, match="went back"):
         networks.keep()
+
+
+def test_what_goes_back_just_now_can_not_be_kept(machine, networks, tmp_path):
+    """Or what is kept would be one thing, and what holds another."""
+    networks.offer(FIXED)
+    reached, go_on = tmp_path / "reached", tmp_path / "go-on"
+    program = machine.root / "programs/networkctl"
+    program.write_text(f"#!/bin/sh\n>{reached}\nwhile [ ! -e {go_on} ]; do /bin/sleep 0.02; done\n")
+    with ThreadPoolExecutor() as pool:
+        back = pool.submit(networks.back)
+        until(reached.exists, bool, 20)
+        kept = pool.submit(networks.keep)
+        assert wait([kept], timeout=0.3).not_done, "it waits for its turn"
+        go_on.touch()
+        assert back.result(20)
+        with pytest.raises(MachineRefused, match="they went back"):
+            kept.result(20)
+    assert read_network(machine.places) == NetworkState()
+    assert not machine.places.network_kept.exists()
 
 
 def test_another_try_before_the_first_was_kept_leaves_what_was_kept(machine, networks):
