@@ -26,8 +26,8 @@ from edge.index.instances import ensure_series, ensure_study
 __all__ = ["Instance", "Series", "Unproven", "described", "insert_absent", "take", "unpack"]
 
 _LENGTH = struct.Struct(">I")
-_PIECE = 64 * 1024
-"""Bytes that are unpacked at a time."""
+_PIECE = 8 * 1024
+"""Packed bytes that are unpacked at a time."""
 _SERIES = (
     "SELECT s.study_uid, e.series_uid, a.attributes, e.attributes FROM series e"
     " JOIN studies s ON s.id = e.study_id JOIN study_attributes a ON a.study_id = s.id"
@@ -120,13 +120,8 @@ def unpack(packed: bytes) -> Iterator[Unproven]:
 def _unframed(packed: bytes) -> Iterator[bytes]:
     unpacker = zlib.decompressobj()
     plain = bytearray()
-    rest: bytes = packed
-    while not unpacker.eof:
-        piece = unpacker.decompress(rest, _PIECE)
-        rest = unpacker.unconsumed_tail
-        if not piece and not rest and not unpacker.eof:
-            raise zlib.error("it is cut short")
-        plain += piece
+    for start in range(0, len(packed), _PIECE):
+        plain += unpacker.decompress(packed[start : start + _PIECE])
         at = 0
         while len(plain) >= (begin := at + _LENGTH.size):
             end = begin + _LENGTH.unpack_from(plain, at)[0]
@@ -135,7 +130,7 @@ def _unframed(packed: bytes) -> Iterator[bytes]:
             yield bytes(plain[begin:end])
             at = end
         del plain[:at]
-    if plain:
+    if plain or not unpacker.eof:
         raise zlib.error("it is cut short")
 
 
