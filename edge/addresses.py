@@ -9,7 +9,14 @@ import unicodedata
 
 from edge.errors import ConfigError
 
-__all__ = ["host_and_port", "host_name", "is_loopback", "machine_name", "not_listening"]
+__all__ = [
+    "host_and_port",
+    "host_name",
+    "is_everywhere",
+    "is_loopback",
+    "machine_name",
+    "not_listening",
+]
 
 _LABEL, _MOST = 63, 253
 """Letters of a part of a host name, and of all of it (RFC 1035 2.3.1, 2.3.4)."""
@@ -27,6 +34,11 @@ def host_and_port(listen: str) -> tuple[str, int]:
     if not host or not port.isdecimal() or int(port) > 65535:
         raise ValueError(f"{listen!r} is not HOST:PORT")
     return host.strip("[]"), int(port)
+
+
+def is_everywhere(host: str) -> bool:
+    """Whether what listens there is reached at each address of the machine."""
+    return host in ("0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
 
 
 def is_loopback(listen: str) -> bool:

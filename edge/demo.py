@@ -219,7 +219,11 @@ class _Demo:
         """Say what can be tried."""
         sample = self._folder / "sample.dcm"
         await asyncio.to_thread(write, phantom("EDGE^YOURS", "DEMO-3", 1)[0], sample)
-        base = f"http://127.0.0.1:{self._edge_port}/dicom-web"
+        base, cloud = (
+            f"http://127.0.0.1:{port}/dicom-web" for port in (self._edge_port, self._cloud_port)
+        )
+        assert self._cloud is not None
+        shown = await self._cloud.cache.tokens.create(Role.VIEWER, "edge demo")
         _say("")
         _say(f"  DICOM     EDGE at 127.0.0.1:{self._dimse_port}")
         _say(f"  DICOMweb  {base}")
@@ -229,7 +233,9 @@ class _Demo:
         _say("Try it from another terminal:")
         _say(f"  storescu -aet {_MODALITY} -aec EDGE 127.0.0.1 {self._dimse_port} {sample}")
         _say(f"  curl -H 'Authorization: Bearer {token}' {base}/studies")
+        _say(f"  curl -H 'Authorization: Bearer {shown}' {cloud}/studies   # what the cloud has")
         _say("A device of another name is turned away, until it is let in on the page.")
+        _say("(storescu is a program of DCMTK: on Debian, the package dcmtk.)")
         _say("")
         key = "o and Enter, or " if _is_terminal() else ""
         _say(f"Cut the line, and restore it: {key}kill -USR1 {os.getpid()}")

@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from edge.access.authority import SERVER, LocalAuthority, fingerprint, general_name
 from edge.access.former import Former, former
 from edge.access.passing import load_passing
-from edge.addresses import host_and_port, host_name
+from edge.addresses import host_and_port, host_name, is_everywhere
 from edge.config import Config, Http
 from edge.errors import ConfigError, WrongKey
 
@@ -251,7 +251,7 @@ def box_names(config: Config) -> list[str]:
     names = [name, f"{name}.local", host, f"{host}.local", "localhost", "127.0.0.1", "::1"]
     for listen in (config.http.listen, config.dimse.tls_listen):
         address = host_and_port(listen)[0] if listen else "::"
-        if address not in ("0.0.0.0", "::"):  # noqa: S104 - compared with, not listened on
+        if not is_everywhere(address):
             names.append(address)
     names += config.http.names
     return list(dict.fromkeys(names))

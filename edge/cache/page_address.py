@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from edge.addresses import host_and_port, host_name
+from edge.addresses import host_and_port, host_name, is_everywhere
 from edge.config import Config
 
 __all__ = ["page_address", "page_addresses"]
 
 _USUAL: Final = 443
 """The port of a browser that was told none."""
-_ALL: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, not listened on
 
 
 def page_address(config: Config, firewall: Path, *, is_new: bool) -> str:
@@ -30,7 +29,7 @@ def page_address(config: Config, firewall: Path, *, is_new: bool) -> str:
     host, port = host_and_port(config.http.listen)
     if config.http.names:
         host = config.http.names[0]
-    elif host in _ALL:
+    elif is_everywhere(host):
         host = f"{host_name(config.appliance.name)}.local"
     return _at(host, port, config, firewall) + ("welcome" if is_new else "")
 
@@ -46,7 +45,7 @@ def page_addresses(config: Config, firewall: Path, found: Sequence[str]) -> list
         found: Addresses of the machine by which the page is reached, where it listens on all.
     """
     host, port = host_and_port(config.http.listen)
-    by_number = found if host in _ALL else ()
+    by_number = found if is_everywhere(host) else ()
     others = [_at(one, port, config, firewall) for one in by_number]
     return [page_address(config, firewall, is_new=False), *others]
 

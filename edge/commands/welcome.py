@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from edge.addresses import host_and_port, host_name
+from edge.addresses import host_and_port, host_name, is_everywhere
 from edge.commands.words import moment, say
 from edge.errors import EdgeError
 
@@ -71,7 +71,7 @@ def redeemed_at(config: Config) -> str:
     host, port = host_and_port(config.http.listen)
     if config.http.names:
         host = config.http.names[0]
-    elif host in ("0.0.0.0", "::"):  # noqa: S104 - compared with, not listened on
+    elif is_everywhere(host):
         host = host_name(config.appliance.name)
     scheme = "http" if config.http.tls == "off" else "https"
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/welcome"

@@ -16,6 +16,7 @@ from cryptography import x509
 
 from edge.access.authority import fingerprint
 from edge.access.roles import Act
+from edge.addresses import host_and_port, is_everywhere
 from edge.cache.network import look
 from edge.cache.page_address import page_addresses
 from edge.cache.status import Status
@@ -137,16 +138,17 @@ def _facts(visit: Visit, status: Status, machine: _Machine) -> Iterator[tuple[st
     if pem := visit.means.authority():
         found = fingerprint(x509.load_pem_x509_certificate(pem))
         yield _("SHA-256 of the box’s own authority"), found
-    port = config.dimse.listen.rpartition(":")[2]
+    host, port = host_and_port(config.dimse.listen.strip() or config.dimse.tls_listen)
+    address = machine.address if is_everywhere(host) else host
     title = config.dimse.ae_title
     yield (
         "DICOM",
         _("AE title %(title)s, port %(port)s", title=title, port=port)
-        if not machine.address
+        if not address
         else _(
             "AE title %(title)s, address %(address)s, port %(port)s",
             title=title,
-            address=machine.address,
+            address=address,
             port=port,
         ),
     )

@@ -7,14 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from edge.access.roles import Act
-from edge.addresses import host_and_port, is_loopback
+from edge.addresses import host_and_port, is_everywhere, is_loopback
 from edge.cache.network import Look, look
 from edge.pages.page import Group, Page, Visit
 from edge.pages.words import noted
 
 __all__ = ["PAGE"]
 
-_ANY: Final = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - not listened at, but recognised
 _RIGHTS: Final = {
     "store": noted("send images"),
     "query": noted("search"),
@@ -41,7 +40,7 @@ async def fill(visit: Visit) -> Mapping[str, Any]:
 
 def _address(listens: Sequence[str], looks: Sequence[Look]) -> str:
     """Where the box listens; if that is everywhere, the machine's own address, if it is known."""
-    named = {host_and_port(one)[0] for one in listens} - _ANY
+    named = {host for one in listens if not is_everywhere(host := host_and_port(one)[0])}
     if named:
         return ", ".join(sorted(named))
     return next((one.found for one in looks if one.what == "address" and one.is_fine), "")

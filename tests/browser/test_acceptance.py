@@ -82,6 +82,8 @@ async def test_it_is_one_sheet_and_names_the_authority_and_the_dicom_address(box
     facts = page.locator("#facts")
     await expect(facts).to_contain_text(authority.fingerprint(hashes.SHA256()).hex(":").upper())
     await expect(facts).to_contain_text("sont refusés")
+    # It listens there alone, whatever addresses the machine has.
+    await expect(facts).to_contain_text(re.compile(r"EDGE\b.*127\.0\.0\.1"))
     # Nobody entered a port for the first; that of the last is told.
     cells = page.locator("#devices td:nth-child(2)")
     await expect(cells).to_have_text(["192.0.2.1", "192.0.2.2", "192.0.2.3:11113"])

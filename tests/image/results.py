@@ -16,6 +16,7 @@ from __future__ import annotations
 import datetime as dt
 import fcntl
 import re
+import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,6 +111,7 @@ def unseen(results: list[Result]) -> list[str]:
 
 def main() -> int:
     """Print them, and what has none."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # who reads may have seen enough
     results = read()
     for one in results:
         print(one)
