@@ -457,6 +457,7 @@ async def test_secrets_that_the_box_can_not_open_any_more_are_given_again_where_
     dialog = page.get_by_role("dialog")
     await dialog.locator("[name=password]").fill("a new password")
     await dialog.get_by_role("button", name="Use it").click()
+    await expect(dialog).to_have_count(0)  # what is typed before is the dialog's
     secret = page.get_by_label("Secret of this box at the identity provider")
     await expect(secret).to_have_value("")
     await secret.fill("a new secret")
