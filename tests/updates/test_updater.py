@@ -120,6 +120,18 @@ async def offer(maker, store, version="1.1", **more):
     store.list((version, "x86-64", f"{version}.edgeupdate"))
 
 
+@contextlib.asynccontextmanager
+async def busy(box, maker, store):
+    """A box that has a version, would install it by itself, and is not quiet; and its updater."""
+    await offer(maker, store)
+    one = box(by_itself="install", hours=("00:00-24:00",))
+    one.quiet = False
+    async with one.running() as updater:
+        await updater.look()
+        await one.until(Phase.WAITING)
+        yield one, updater
+
+
 async def test_it_is_found_fetched_and_ordered_as_somebody_wants_it(box, maker, store):
     await offer(maker, store)
     one = box()
@@ -257,12 +269,7 @@ async def test_the_box_installs_by_itself_in_its_hours_alone(box, maker, store):
 
 
 async def test_what_somebody_took_back_the_box_does_not_install_by_itself(box, maker, store):
-    await offer(maker, store)
-    one = box(by_itself="install", hours=("00:00-24:00",))
-    one.quiet = False
-    async with one.running() as updater:
-        await updater.look()
-        await one.until(Phase.WAITING)
+    async with busy(box, maker, store) as (one, updater):
         assert (await updater.cancel(by="anna")).phase is Phase.READY
         one.quiet = True
         for _ in range(3):
@@ -852,12 +859,7 @@ async def test_what_the_server_refuses_for_good_keeps_no_place(box, maker, store
 
 async def test_what_is_here_is_installed_before_a_newer_one_comes(box, maker, store):
     """Or a box whose line is slow would never install any."""
-    await offer(maker, store)
-    one = box(by_itself="install", hours=("00:00-24:00",))
-    one.quiet = False
-    async with one.running() as updater:
-        await updater.look()
-        await one.until(Phase.WAITING)
+    async with busy(box, maker, store) as (one, updater):
         await offer(maker, store, "1.2")
         one.opened.clear()  # it does not come
         await updater.look()
@@ -871,12 +873,7 @@ async def test_what_is_here_is_installed_before_a_newer_one_comes(box, maker, st
 
 async def test_what_was_not_quiet_in_its_hours_waits_for_the_next(box, maker, store):
     """Or the machine would start anew at noon."""
-    await offer(maker, store)
-    one = box(by_itself="install", hours=("00:00-24:00",))
-    one.quiet = False
-    async with one.running() as updater:
-        await updater.look()
-        await one.until(Phase.WAITING)
+    async with busy(box, maker, store) as (one, updater):
         updater._hours.clear()  # they are over
         await updater.wake()
         await one.until(Phase.READY)
