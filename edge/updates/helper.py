@@ -4,8 +4,12 @@ The order names a bundle that lies in a folder of the service's user. Root prove
 the keys of the system that runs, takes no version that is not newer, and writes no slot but the
 other one. Crash order of an installation, each step of which can be done again:
 
-    nothing but the running version starts -> the slot's names are taken away -> root, verity, each
-    read again -> names and UUIDs -> ``trial.json`` -> what starts it (the commit) -> the order goes
+    nothing but the running version starts -> a ``trial.json`` of a try that was cut goes -> the
+    slot's names are taken away -> root, verity, each read again -> names and UUIDs ->
+    ``trial.json`` -> what starts it (the commit) -> the order goes
+
+An order that is given up leaves, as far as the disk lets it, nothing but the running version that
+starts, and then no trial of its own.
 
 As long as there is no trial, whoever gave the order may take it back: it is looked for with every
 piece that is written, and once more as the trial is set, while nobody else decides (`Folder`).
